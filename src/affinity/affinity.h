@@ -1,0 +1,91 @@
+/* Who serves this client? Runs a pool's strategies in order; the first that names a usable server
+ * wins, else the balancer chooses. One folder a strategy; the table of strategies is affinity.c.
+ * Never does I/O, never writes to the client: it says what should be written.
+ * Threads: everything belongs to one worker but the snapshot. Layer: affinity. */
+#pragma once
+#include "balance/balance.h"
+#include "model/config.h"
+#include "proto/http.h"
+
+/* What a strategy found; one row gives enum, word for log and explain, metric label, help. */
+#define HF_AFFINITY_VERDICTS(ROW)                                                                  \
+    ROW(NONE, "none", "the client brought no key")                                                 \
+    ROW(PINNED, "pinned", "the key names a usable server")                                         \
+    ROW(REFRESHED, "refreshed", "pinned, and the token was sealed again")                          \
+    ROW(HASHED, "hashed", "the server follows from a hash of the key")                             \
+    ROW(DOWN, "down", "the server named is down")                                                  \
+    ROW(MAINTENANCE, "maintenance", "the server named is in maintenance")                          \
+    ROW(GONE, "gone", "the server named is no longer configured")                                  \
+    ROW(FORGED, "forged", "the token does not verify")                                             \
+    ROW(MALFORMED, "malformed", "the value has not the form of a token")                           \
+    ROW(UNKNOWN_KEY, "unknown_key", "the token was sealed by a key that is not configured")        \
+    ROW(EXPIRED_IDLE, "expired_idle", "the token was not used for too long")                       \
+    ROW(EXPIRED_LIFETIME, "expired_lifetime", "the token is too old")                              \
+    ROW(FUTURE, "future", "the token is from the future beyond clock skew")                        \
+    ROW(DUPLICATE, "duplicate", "the cookie came more than once")
+enum hf_affinity_verdict {
+#define HF_AFFINITY_ENUM(id, word, help) HF_AFFINITY_##id,
+    HF_AFFINITY_VERDICTS(HF_AFFINITY_ENUM)
+#undef HF_AFFINITY_ENUM
+    HF_AFFINITY_VERDICT_COUNT
+};
+const char *hf_affinity_verdict_word(enum hf_affinity_verdict verdict);
+
+enum { HF_CLOCK_SKEW_S = 300 /* tokens this far in the future are still believed */ };
+
+struct hf_affinity_request { /* what a strategy may look at; borrowed for the call */
+    const struct hf_head *head;
+    const struct hf_address *client; /* the believed one: the peer's, or what a trusted proxy says */
+    bool secure;                     /* came by TLS, here or at a trusted proxy */
+    uint64_t now_ms;                 /* monotonic */
+    uint64_t wall_s;
+};
+
+struct hf_affinity_worker { /* one a worker and snapshot */
+    struct hf_token_sealer *sealer; /* owned */
+    struct hf_rng rng;
+    struct hf_balance_state *balance; /* owned, [pool_count] */
+    uint64_t verdicts[HF_AFFINITY_VERDICT_COUNT]; /* the owner copies these into its counters */
+};
+/* 0 or negative errno. */
+int hf_affinity_worker_init(struct hf_affinity_worker *worker, const struct hf_config *config);
+void hf_affinity_worker_fini(struct hf_affinity_worker *worker);
+
+/* The answer to a request, and what finish needs. Zeroed by identify. */
+struct hf_affinity_choice {
+    int owner;             /* index in pool->servers of the server that holds the session by a valid
+                              key (usable or not), or -1 */
+    int server;            /* index to try now, or -1: no usable server in the pool */
+    uint64_t client_id;    /* of the token, or fresh: ranks fall-back servers, so that all requests
+                              of a client meet on the same one */
+    uint64_t issued_s, seen_s;
+    uint32_t epoch;
+    uint8_t verdict;       /* enum hf_affinity_verdict of the strategy that decided (or the last) */
+    int8_t strategy;       /* index of it, or -1: the balancer chose */
+    bool pin_valid;        /* a valid token for `owner` came with the request */
+    bool refresh;          /* the token should be sealed again though the server stays */
+    bool lost;             /* the owner is judged down, in maintenance or gone: on_loss applies */
+    uint64_t tried;        /* bit = pool index mod 64 already tried: see hf_affinity_next */
+};
+
+/* Looks for the client's key and chooses. */
+void hf_affinity_identify(struct hf_affinity_worker *worker, const struct hf_pool *pool,
+                          const struct hf_affinity_request *request,
+                          struct hf_affinity_choice *ret_choice);
+/* The next candidate after choice->server failed, never one already tried; -1 when none is left.
+ * A client with a key meets the same fall-back each time: rendezvous on client_id. tried: indexes
+ * already used, [tried_count]. */
+int hf_affinity_next(struct hf_affinity_worker *worker, const struct hf_pool *pool,
+                     const struct hf_affinity_choice *choice, const uint16_t *tried,
+                     unsigned tried_count, uint64_t now_ms);
+
+/* Whether an answer from pool->servers[served] should carry a Set-Cookie, and its value: when the
+ * pin is new, moves because its owner was judged unusable, or is to be refreshed. A server that
+ * merely stood in for one failed request gets no pin. out: the whole field value. Answers its size,
+ * 0 = write none. *ret_moved: the client had another owner before. */
+size_t hf_affinity_pin(struct hf_affinity_worker *worker, const struct hf_pool *pool,
+                       const struct hf_affinity_request *request,
+                       const struct hf_affinity_choice *choice, unsigned served, char *out,
+                       size_t room, bool *ret_moved);
+/* The cookie name that the application must not see (cookie insert), or an empty slice. */
+struct hf_slice hf_affinity_own_cookie(const struct hf_pool *pool);

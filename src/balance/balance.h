@@ -1,0 +1,42 @@
+/* Choosing a server for a client that has none: pure algorithms over candidates.
+ * A new algorithm is one file, one row in the table of balance.c.
+ * Never sees a pool, a request or a clock. Threads: the state belongs to one. Layer: balance. */
+#pragma once
+#include "base/rng.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct hf_candidate {
+    uint64_t id;      /* the server's, stable */
+    uint32_t weight;  /* > 0 */
+    uint32_t load;    /* requests in flight */
+    uint64_t cost_us; /* expected response time (peak EWMA), for p2c; 0 = unknown */
+    bool usable;      /* false: never chosen, but keeps its place (mod N counts over all) */
+};
+
+enum { HF_BALANCE_CANDIDATES_MAX = 1024 };
+
+struct hf_balance_state { /* one a pool and thread; zeroed = fresh */
+    int64_t *current;     /* smooth weighted round robin: owned, [capacity] */
+    unsigned capacity;
+};
+/* 0 or -ENOMEM. */
+int hf_balance_state_init(struct hf_balance_state *state, unsigned candidates_max);
+void hf_balance_state_fini(struct hf_balance_state *state);
+
+/* All answer the index of the chosen candidate, or -1 when none is usable. */
+/* nginx's smooth weighted round robin: weights honoured without bursts. */
+int hf_balance_round_robin(struct hf_balance_state *state, const struct hf_candidate *candidates,
+                           unsigned count);
+/* Least load / weight; ties go to random ones, so that proxies do not act in step. */
+int hf_balance_least_connections(const struct hf_candidate *candidates, unsigned count,
+                                 struct hf_rng *rng);
+int hf_balance_random(const struct hf_candidate *candidates, unsigned count, struct hf_rng *rng);
+/* The better of two random candidates by (load + 1) * cost / weight (Mitzenmacher 2001). */
+int hf_balance_p2c(const struct hf_candidate *candidates, unsigned count, struct hf_rng *rng);
+/* hash mod N over all candidates by weight, usable or not: the textbook form. When the one it names
+ * is not usable the hash is mixed and tried again, at most count times, then the next usable one. */
+int hf_balance_mod(const struct hf_candidate *candidates, unsigned count, uint64_t hash);
+/* The usable candidate of highest weighted score (Thaler, Ravishankar 1998; weights by Schindelhauer
+ * 2005: -weight / ln(hash)). Deterministic: every proxy ranks alike. */
+int hf_balance_rendezvous(const struct hf_candidate *candidates, unsigned count, uint64_t hash);

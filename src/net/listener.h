@@ -1,0 +1,32 @@
+/* Listening sockets: one a worker, SO_REUSEPORT, so the kernel spreads connections.
+ * Never reads a byte. Threads: the worker's. Layer: net. */
+#pragma once
+#include "net/address.h"
+#include "net/loop.h"
+
+struct hf_listener;
+/* fd is non-blocking, TCP_NODELAY, owned by the callee. */
+typedef void (*hf_accepted_fn)(struct hf_listener *listener, int fd,
+                               const struct hf_address *peer);
+
+enum { HF_ACCEPT_BURST = 64, HF_LISTEN_BACKLOG = 4096 };
+
+struct hf_listener {
+    struct hf_event event;
+    struct hf_loop *loop;
+    hf_accepted_fn accepted;
+    void *user;                /* borrowed */
+    struct hf_address address; /* bound */
+    struct hf_timer resume;    /* descriptors were used up: paused, tried again after 100 ms */
+    uint64_t exhausted_count;  /* how often that was */
+};
+
+/* Creates a bound, listening, non-blocking SO_REUSEPORT socket. Descriptor or negative errno. */
+int hf_listen(const struct hf_address *address);
+/* Takes over fd. 0 or negative errno. */
+int hf_listener_open(struct hf_listener *listener, struct hf_loop *loop, int fd,
+                     hf_accepted_fn accepted, void *user);
+/* Stops accepting for a while (connection limit) or again. */
+void hf_listener_pause(struct hf_listener *listener, bool paused);
+/* Accepts what still waits in the backlog first, so that no handshaken client is reset. */
+void hf_listener_close(struct hf_listener *listener, hf_closed_fn closed);
