@@ -91,6 +91,11 @@ struct hf_pool_server { /* a server as this configuration has it */
     bool backup;            /* used when no other server is usable */
 };
 
+struct hf_pool_place { /* of the table id -> position; server_id 0 = free */
+    uint64_t server_id;
+    unsigned index;
+};
+
 struct hf_pool {
     char name[HF_NAME_MAX];
     enum hf_balance balance;
@@ -105,10 +110,13 @@ struct hf_pool {
     struct hf_pool_server *servers; /* owned; [server_count] */
     unsigned server_count;
     unsigned index;         /* in config->pools */
+    struct hf_pool_place *places; /* owned; NULL = hf_pool_find walks the servers */
+    unsigned place_mask;    /* places - 1 */
 };
 
 struct hf_route {
-    char *host;             /* owned, lower case; NULL = any; "*.example.com" = any label in front */
+    char *host;             /* owned, lower case; NULL = any; "*.example.com" = one or
+                               more labels in front */
     char *path;             /* owned, a prefix; "/" = all */
     const struct hf_pool *pool; /* borrowed from the same snapshot */
 };
@@ -116,7 +124,7 @@ struct hf_route {
 struct hf_config {
     uint32_t magic;
     atomic_uint references;
-    uint64_t generation;    /* counts reloads from 1 */
+    uint64_t generation;    /* counts reloads; 1 when new: who reloads sets it before publishing */
     char *file;             /* owned: where it was read from */
     char node[HF_NAME_MAX];
     unsigned workers;       /* 1..HF_WORKERS_MAX, `auto` resolved */
@@ -151,5 +159,9 @@ const struct hf_pool *hf_config_pool(const struct hf_config *config, struct hf_s
 /* The first route for a host (no port, any case) and a normalised path, or NULL. */
 const struct hf_pool *hf_config_route(const struct hf_config *config, struct hf_slice host,
                                       struct hf_slice path);
-/* The position of a server in the pool, or -1. */
+/* Sets the defaults of a pool: zeroes it but for what absent keys mean. */
+void hf_pool_init(struct hf_pool *pool);
+/* Builds the table hf_pool_find looks in, after the last server was added. 0 or -ENOMEM. */
+int hf_pool_index(struct hf_pool *pool);
+/* The position of a server in the pool, or -1. O(1) after hf_pool_index. */
 int hf_pool_find(const struct hf_pool *pool, uint64_t server_id);

@@ -89,11 +89,12 @@ struct hf_server {
     struct hf_server_shard *shards; /* owned; [shard_count] */
 };
 
-/* Stable: XXH3 of pool, NUL, name. Never 0. */
+/* Stable: XXH3 of pool, NUL, name. Never 0. Both shorter than HF_NAME_MAX: check what a peer sent. */
 uint64_t hf_server_id(struct hf_slice pool, struct hf_slice name);
 
 /* Finds the living server of that identity or makes one; the caller holds a reference.
- * NULL at HF_SERVERS_MAX or without memory. shard_count = workers + 1. */
+ * NULL at HF_SERVERS_MAX or without memory. shard_count = workers + 1: a new server gets at least
+ * that many and never fewer than an earlier one got, so threads that are still running fit. */
 struct hf_server *hf_server_acquire(const char *pool, const char *name, unsigned shard_count);
 struct hf_server *hf_server_ref(struct hf_server *server);
 void hf_server_unref(struct hf_server **server);
@@ -104,5 +105,6 @@ bool hf_server_serves(const struct hf_server *server, uint64_t now_ms);
 /* May be given new clients: READY. */
 bool hf_server_accepts(const struct hf_server *server, uint64_t now_ms);
 uint64_t hf_server_count(const struct hf_server *server, enum hf_server_counter counter);
-/* Each living server, for exporters; `visit` under the registry's lock: be short. */
+/* Each living server, for exporters; `visit` runs under the registry's lock: be short, and neither
+ * acquire nor give up a last reference in it. */
 void hf_server_each(void (*visit)(struct hf_server *server, void *user), void *user);

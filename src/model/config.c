@@ -1,0 +1,218 @@
+#include "model/config.h"
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "proto/http.h"
+#include "proto/uri.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <strings.h>
+
+enum { HF_CONFIG_MAGIC = 0x434f4e46 };
+
+const char *hf_balance_word(enum hf_balance balance)
+{
+    static const char *const words[] = {
+        [HF_BALANCE_ROUND_ROBIN] = "round_robin",
+        [HF_BALANCE_LEAST_CONNECTIONS] = "least_connections",
+        [HF_BALANCE_P2C] = "p2c",
+        [HF_BALANCE_RANDOM] = "random",
+        [HF_BALANCE_IP_HASH] = "ip_hash",
+    };
+    REQUIRE((unsigned)balance < sizeof(words) / sizeof(words[0]));
+    return words[balance];
+}
+
+struct hf_config *hf_config_new(void)
+{
+    struct hf_config *config = calloc(1, sizeof(*config));
+    if (config == NULL)
+        return NULL;
+    config->magic = HF_CONFIG_MAGIC;
+    atomic_init(&config->references, 1);
+    config->generation = 1;
+    config->workers = 1;
+    config->log_level = HF_LOG_INFO;
+    config->access_format = HF_ACCESS_JSON;
+    config->limits = (struct hf_limits){
+        .connections = 20000, .request_head = 32 * 1024, .headers = 128, .request_body = 0};
+    config->timeouts = (struct hf_timeouts){.client_head = 10 * 1000,
+                                            .client_idle = 60 * 1000,
+                                            .connect = 2 * 1000,
+                                            .response_head = 60 * 1000,
+                                            .response_idle = 60 * 1000,
+                                            .tunnel_idle = 3600 * 1000};
+    return config;
+}
+
+void hf_pool_init(struct hf_pool *pool)
+{
+    *pool = (struct hf_pool){
+        .balance = HF_BALANCE_ROUND_ROBIN,
+        .failback = HF_FAILBACK_STAY,
+        .on_loss = HF_ON_LOSS_FRESH,
+        .health = {.kind = HF_CHECK_TCP,
+                   .expect_low = 200,
+                   .expect_high = 399,
+                   .interval_ms = 1000,
+                   .timeout_ms = 500,
+                   .rise = 2,
+                   .fall = 2},
+        .passive = {.failures = 5,
+                    .window_ms = 10 * 1000,
+                    .eject_ms = 10 * 1000,
+                    .ejected_percent_max = 50},
+        .retry = {.attempts = 2, .budget_percent = 20, .on = HF_RETRY_CONNECT | HF_RETRY_RESET},
+    };
+}
+
+struct hf_config *hf_config_ref(struct hf_config *config)
+{
+    REQUIRE(HF_MAGIC_OK(config, HF_CONFIG_MAGIC));
+    /* relaxed: who refs already holds a reference */
+    unsigned before = atomic_fetch_add_explicit(&config->references, 1, memory_order_relaxed);
+    REQUIRE(before > 0 && before < UINT32_MAX);
+    return config;
+}
+
+static void pool_fini(struct hf_pool *pool)
+{
+    for (unsigned i = 0; i < pool->affinity_count; i++) {
+        free(pool->affinities[i].cookie);
+        free(pool->affinities[i].path);
+        free(pool->affinities[i].domain);
+        free(pool->affinities[i].scope_text);
+    }
+    for (unsigned i = 0; i < pool->server_count; i++)
+        hf_server_unref(&pool->servers[i].server);
+    free(pool->servers);
+    free(pool->places);
+    free(pool->on_loss_location);
+    free(pool->health.path);
+    free(pool->health.host);
+}
+
+static void config_free(struct hf_config *config)
+{
+    for (unsigned i = 0; i < config->pool_count; i++)
+        pool_fini(&config->pools[i]);
+    for (unsigned i = 0; i < config->route_count; i++) {
+        free(config->routes[i].host);
+        free(config->routes[i].path);
+    }
+    if (config->admin_token != NULL)
+        explicit_bzero(config->admin_token, strlen(config->admin_token));
+    explicit_bzero(config->cookie_keys, sizeof(config->cookie_keys));
+    free(config->pools);
+    free(config->routes);
+    free(config->file);
+    free(config->admin_token);
+    free(config->state_dir);
+    free(config->access_path);
+    config->magic = 0;
+    free(config);
+}
+
+void hf_config_unref(struct hf_config **config)
+{
+    struct hf_config *gone = *config;
+    if (gone == NULL)
+        return;
+    REQUIRE(HF_MAGIC_OK(gone, HF_CONFIG_MAGIC));
+    *config = NULL;
+    /* release for what this holder did with it, acquire for the one who frees */
+    unsigned before = atomic_fetch_sub_explicit(&gone->references, 1, memory_order_acq_rel);
+    REQUIRE(before > 0);
+    if (before == 1)
+        config_free(gone);
+}
+
+bool hf_config_trusts(const struct hf_config *config, const struct hf_address *peer)
+{
+    REQUIRE(HF_MAGIC_OK(config, HF_CONFIG_MAGIC));
+    for (unsigned i = 0; i < config->trusted_count; i++) {
+        if (hf_network_contains(&config->trusted[i], peer))
+            return true;
+    }
+    return false;
+}
+
+const struct hf_pool *hf_config_pool(const struct hf_config *config, struct hf_slice name)
+{
+    REQUIRE(HF_MAGIC_OK(config, HF_CONFIG_MAGIC));
+    for (unsigned i = 0; i < config->pool_count; i++) {
+        if (hf_slice_equal(name, hf_slice_text(config->pools[i].name)))
+            return &config->pools[i];
+    }
+    return NULL;
+}
+
+static bool host_matches(const char *pattern, struct hf_slice host)
+{
+    if (pattern == NULL)
+        return true;
+    if (pattern[0] != '*')
+        return hf_slice_equal_nocase(host, hf_slice_text(pattern));
+    struct hf_slice tail = hf_slice_text(pattern + 1); /* ".example.com" */
+    if (host.size <= tail.size)
+        return false;
+    host = hf_slice(host.bytes + (host.size - tail.size), tail.size);
+    return hf_slice_equal_nocase(host, tail);
+}
+
+const struct hf_pool *hf_config_route(const struct hf_config *config, struct hf_slice host,
+                                      struct hf_slice path)
+{
+    REQUIRE(HF_MAGIC_OK(config, HF_CONFIG_MAGIC));
+    if (host.size > 1 && host.bytes[host.size - 1] == '.')
+        host.size--; /* the rooted form of the same name, RFC 3986 3.2.2 */
+    for (unsigned i = 0; i < config->route_count; i++) {
+        const struct hf_route *route = &config->routes[i];
+        if (host_matches(route->host, host) && hf_uri_path_under(path, hf_slice_text(route->path)))
+            return route->pool;
+    }
+    return NULL;
+}
+
+/* An open-addressed table of twice the servers, so that a look-up reads two places on average. */
+int hf_pool_index(struct hf_pool *pool)
+{
+    REQUIRE(pool->places == NULL && pool->server_count <= HF_POOL_SERVERS_MAX);
+    unsigned size = 4;
+    while (size < pool->server_count * 2)
+        size *= 2;
+    struct hf_pool_place *places = calloc(size, sizeof(*places));
+    if (places == NULL)
+        return -ENOMEM;
+    for (unsigned i = 0; i < pool->server_count; i++) {
+        uint64_t id = pool->servers[i].server->id;
+        unsigned at = (unsigned)id & (size - 1);
+        while (places[at].server_id != 0)
+            at = (at + 1) & (size - 1);
+        places[at] = (struct hf_pool_place){.server_id = id, .index = i};
+    }
+    pool->places = places;
+    pool->place_mask = size - 1;
+    return 0;
+}
+
+int hf_pool_find(const struct hf_pool *pool, uint64_t server_id)
+{
+    REQUIRE(pool->server_count <= HF_POOL_SERVERS_MAX);
+    if (pool->places == NULL) {
+        for (unsigned i = 0; i < pool->server_count; i++) {
+            if (pool->servers[i].server->id == server_id)
+                return (int)i;
+        }
+        return -1;
+    }
+    if (server_id == 0) /* marks a free place; no server has it */
+        return -1;
+    unsigned at = (unsigned)server_id & pool->place_mask;
+    while (pool->places[at].server_id != 0) {
+        if (pool->places[at].server_id == server_id)
+            return (int)pool->places[at].index;
+        at = (at + 1) & pool->place_mask;
+    }
+    return -1;
+}
