@@ -21,8 +21,10 @@ def _compile_alone(tree, compiler, path):
     ended = _run(command, tree.top)
     if ended.returncode == 0:
         return None
-    said = next((line for line in ended.stderr.split("\n") if " error: " in line), ended.stderr[:200])
-    return Finding(path, 1, "self-contained", f"{compiler} alone: {said.strip()}: include what it uses")
+    said = re.search(r"^([^:\s]+):(\d+):[\d:]* (?:fatal )?error: (.*)$", ended.stderr, re.MULTILINE)
+    place, line, why = said.groups() if said else (path, "1", ended.stderr[:200])
+    advice = f"{why}: include what it uses ({compiler})"
+    return Finding(place, int(line), "self-contained", advice)
 
 
 def check_headers_alone(tree):
@@ -33,7 +35,7 @@ def check_headers_alone(tree):
             continue
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             found = pool.map(lambda path, by=compiler: _compile_alone(tree, by, path), headers)
-            yield from filter(None, found)
+            yield from sorted(set(filter(None, found)))  # one that others include breaks them all
 
 
 def check_format(tree):

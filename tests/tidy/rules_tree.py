@@ -24,7 +24,8 @@ NEVER = {
 }
 NEVER_INCLUDED = {"cmd", "sim", "tests"}
 
-# Nouns that a file may use beside its folder, its own name and the structs and enums it declares.
+# Nouns that a file may use beside its folder, the files of its folder, and the structs and enums it
+# declares.
 NOUNS = {
     "src/base/assert.h": {"check"},
     "src/base/hash.h": {"hash64"},
@@ -114,12 +115,11 @@ def check_unique_magics(tree):
 
 def _nouns(tree, path):
     """First words of names that a file may export."""
-    nouns = set(NOUNS.get(path, ())) | {_folder(path), os.path.basename(path).split(".")[0]}
-    header = path[:-2] + ".h"
-    nouns |= NOUNS.get(header, set())
-    for name in {path, header} & set(tree.files):
-        nouns |= set(re.findall(r"\b(?:struct|enum|hf_) ?hf_(\w+)\s*\{", tree.text(name)))
-    return nouns
+    folder = os.path.dirname(path)
+    nouns = set(NOUNS.get(path, ())) | {_folder(path)}
+    nouns |= {re.split(r"[.]", name.rpartition("/")[2])[0] for name in tree.files
+              if os.path.dirname(name) == folder}
+    return nouns | set(re.findall(r"\b(?:struct|enum) hf_(\w+)\s*\{", tree.text(path)))
 
 
 def _fits(name, nouns):
