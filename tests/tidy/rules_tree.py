@@ -130,10 +130,10 @@ def _fits(name, nouns):
 def check_names(tree):
     declared = set()
     for source in tree.c_sources(".h"):
+        declared |= {name for name, _ in declared_functions(source)}
         if _folder(source.path):
             nouns = _nouns(tree, source.path)
             inline = [(function.name, function.line) for function in source.functions]
-            declared |= {name for name, _ in declared_functions(source)}
             for name, line in dict(declared_functions(source) + inline).items():
                 if not name.startswith("hf_") or not _fits(name, nouns):
                     advice = f"{name}: exported names are hf_<module>_<verb>"
