@@ -6,10 +6,12 @@
 
 struct hf_slab {
     const char *name;        /* for reports; borrowed for ever (a literal) */
-    size_t object_size;      /* bytes */
+    size_t object_size;      /* bytes, rounded up to 16 */
     size_t live_count;       /* gauge */
     size_t live_count_max;   /* limit: acquire answers NULL beyond it */
     void *free;              /* singly linked through the objects */
+    void *fresh;             /* objects of the newest block that were never handed out */
+    size_t fresh_count;
     void *blocks;            /* owned chunks of objects; freed by fini alone */
 };
 
