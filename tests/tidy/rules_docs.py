@@ -6,6 +6,7 @@ import re
 from tree import Finding
 
 _ARCHITECTURE = "docs/ARCHITECTURE.md"
+_CONFIGURATION = "docs/configuration.md"
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _REFERENCE = re.compile(r"`((?:src/)?[\w/]+\.(?:[ch]|def)):(\w+)`")
 
@@ -76,4 +77,17 @@ def check_references(tree):
                     yield Finding(path, number, "references", f"{name} has no {function}")
 
 
-DOC_RULES = [check_links, check_folders_named, check_references]
+def check_keys_documented(tree):
+    """Each key of the schema tables stands in the reference."""
+    reference = tree.text(_CONFIGURATION) if _CONFIGURATION in tree.files else ""
+    for source in tree.c_sources(".c"):
+        if not source.path.startswith("src/config/") or source.path.endswith("_test.c"):
+            continue
+        for number, line in enumerate(source.lines, 1):
+            for key in re.findall(r"\{\.key = \"(\w+)\"", line):
+                if f"`{key}`" not in reference:
+                    advice = f"`{key}` is not in {_CONFIGURATION}: say what it does and its default"
+                    yield Finding(source.path, number, "keys", advice)
+
+
+DOC_RULES = [check_links, check_folders_named, check_references, check_keys_documented]

@@ -102,6 +102,8 @@ CASES = [
     ("references", {"a.md": "`base/x.c:hf_x_get`\n", "src/base/x.c": "hf_x_got\n"}, "has no hf_x_get",
      {"a.md": "`base/x.c:hf_x_get`\n", "src/base/x.c": "hf_x_get\n"}),
     ("references", {"a.md": "`src/base/y.c:hf_x_get`\n"}, "no such file", {"a.md": "`base/y.c`\n"}),
+    ("keys_documented", {"src/config/a.c": '{.key = "rise", .x = 1},\n'}, "`rise` is not in",
+     {"src/config/a.c": '{.key = "rise", .x = 1},\n', "docs/configuration.md": "`rise`\n"}),
     ("headers_alone", {"src/base/x.h": "size_t hf_x_size(void);\n"}, "include what it uses",
      {"src/base/x.h": "#include <stddef.h>\nsize_t hf_x_size(void);\n"}),
     ("format", {"src/base/x.c": "int  x;\n"}, "make format", {"src/base/x.c": "int x;\n"}),
