@@ -81,8 +81,7 @@ struct hf_server {
     _Atomic uint64_t ewma_at_us;       /* when it was last updated, monotonic */
 
     struct { /* passive failure counting: a window that starts at the first failure */
-        _Atomic uint64_t window_start_ms;
-        _Atomic uint32_t failures;
+        _Atomic uint64_t window; /* start (monotonic ms) and count in one word: upstream/passive.c */
     } passive;
 
     unsigned shard_count;

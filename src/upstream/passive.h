@@ -1,6 +1,8 @@
 /* Failures seen in live traffic: `failures` within `window` eject a server for `eject`, never more
- * than maximum_ejected of a pool (and never its last usable server). One success does not forgive, a
- * quiet window does. Threads: any (atomics of hf_server). Layer: upstream. */
+ * than maximum_ejected of a pool, but one at least (of 3 servers, 50 % are one; so are 10 %), and
+ * never its last server that takes new clients. A window starts at its first failure. One success
+ * does not forgive, a quiet window does. Never counts what fails on a server already judged.
+ * Threads: any; an ejection takes one short mutex, a counted failure none. Layer: upstream. */
 #pragma once
 #include "model/config.h"
 

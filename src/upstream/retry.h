@@ -15,5 +15,6 @@ struct hf_retry_budget { /* zeroed = fresh */
     } slots[HF_RETRY_WINDOW_S];
 };
 void hf_retry_note_request(struct hf_retry_budget *budget, uint64_t now_ms);
-/* True and taken, or false: the budget is used up. */
+/* True and taken, or false: the budget is used up. budget_percent counts whole retries: 20 % of 4
+ * requests add none to the floor. */
 bool hf_retry_take(struct hf_retry_budget *budget, uint8_t budget_percent, uint64_t now_ms);
