@@ -27,7 +27,7 @@ enum hf_affinity_verdict {
 #define HF_AFFINITY_ENUM(id, word, help) HF_AFFINITY_##id,
     HF_AFFINITY_VERDICTS(HF_AFFINITY_ENUM)
 #undef HF_AFFINITY_ENUM
-    HF_AFFINITY_VERDICT_COUNT
+        HF_AFFINITY_VERDICT_COUNT
 };
 const char *hf_affinity_verdict_word(enum hf_affinity_verdict verdict);
 
@@ -35,16 +35,16 @@ enum { HF_CLOCK_SKEW_S = 300 /* tokens this far in the future are still believed
 
 struct hf_affinity_request { /* what a strategy may look at; borrowed for the call */
     const struct hf_head *head;
-    const struct hf_address *client; /* the believed one: the peer's, or what a trusted proxy says */
+    const struct hf_address *client; /* believed: the peer's, or what a trusted proxy says */
     bool secure;                     /* came by TLS, here or at a trusted proxy */
     uint64_t now_ms;                 /* monotonic */
     uint64_t wall_s;
 };
 
-struct hf_affinity_worker { /* one a worker and snapshot */
+struct hf_affinity_worker {         /* one a worker and snapshot */
     struct hf_token_sealer *sealer; /* owned */
     struct hf_rng rng;
-    struct hf_balance_state *balance; /* owned, [pool_count] */
+    struct hf_balance_state *balance;             /* owned, [pool_count] */
     uint64_t verdicts[HF_AFFINITY_VERDICT_COUNT]; /* the owner copies these into its counters */
 };
 /* 0 or negative errno. */
@@ -53,19 +53,19 @@ void hf_affinity_worker_fini(struct hf_affinity_worker *worker);
 
 /* The answer to a request, and what finish needs. Zeroed by identify. */
 struct hf_affinity_choice {
-    int owner;             /* index in pool->servers of the server that holds the session by a valid
-                              key (usable or not), or -1 */
-    int server;            /* index to try now, or -1: no usable server in the pool */
-    uint64_t client_id;    /* of the token, or fresh: ranks fall-back servers, so that all requests
-                              of a client meet on the same one */
+    int owner;          /* index in pool->servers of the server that holds the session by a valid
+                           key (usable or not), or -1 */
+    int server;         /* index to try now, or -1: no usable server in the pool */
+    uint64_t client_id; /* of the token, or fresh: ranks fall-back servers, so that all requests
+                           of a client meet on the same one */
     uint64_t issued_s, seen_s;
     uint32_t epoch;
-    uint8_t verdict;       /* enum hf_affinity_verdict of the strategy that decided (or the last) */
-    int8_t strategy;       /* index of it, or -1: the balancer chose */
-    bool pin_valid;        /* a valid token for `owner` came with the request */
-    bool refresh;          /* the token should be sealed again though the server stays */
-    bool lost;             /* the owner is judged down, in maintenance or gone: on_loss applies */
-    uint64_t tried;        /* bit = pool index mod 64 already tried: see hf_affinity_next */
+    uint8_t verdict; /* enum hf_affinity_verdict of the strategy that decided (or the last) */
+    int8_t strategy; /* index of it, or -1: the balancer chose */
+    bool pin_valid;  /* a valid token for `owner` came with the request */
+    bool refresh;    /* the token should be sealed again though the server stays */
+    bool lost;       /* the owner is judged down, in maintenance or gone: on_loss applies */
+    uint64_t tried;  /* bit = pool index mod 64 already tried: see hf_affinity_next */
 };
 
 /* Looks for the client's key and chooses. */

@@ -34,13 +34,13 @@ int hf_balance_least_connections(const struct hf_candidate *candidates, unsigned
                                  struct hf_rng *rng);
 /* By weight. */
 int hf_balance_random(const struct hf_candidate *candidates, unsigned count, struct hf_rng *rng);
-/* The better of two random candidates by (load + 1) * cost / weight (Mitzenmacher 2001). Where a cost
- * is unknown load and weight decide alone: a new server is neither flooded nor shunned. */
+/* The better of two random candidates by (load + 1) * cost / weight (Mitzenmacher 2001). Where a
+ * cost is unknown load and weight decide alone: a new server is neither flooded nor shunned. */
 int hf_balance_p2c(const struct hf_candidate *candidates, unsigned count, struct hf_rng *rng);
 /* hash mod N over all candidates by weight, usable or not: the textbook form. When the one it names
- * is not usable the hash is mixed and tried again, at most HF_BALANCE_MOD_TRIES times in all, so that
- * the clients of an unusable one spread over the others; then the next usable one. */
+ * is not usable the hash is mixed and tried again, at most HF_BALANCE_MOD_TRIES times in all, so
+ * that the clients of an unusable one spread over the others; then the next usable one. */
 int hf_balance_mod(const struct hf_candidate *candidates, unsigned count, uint64_t hash);
-/* The usable candidate of highest weighted score (Thaler, Ravishankar 1998; weights by Schindelhauer
- * 2005: -weight / ln(hash)). Deterministic: every proxy ranks alike. */
+/* The usable candidate of highest weighted score (Thaler, Ravishankar 1998; weights by
+ * Schindelhauer 2005: -weight / ln(hash)). Deterministic: every proxy ranks alike. */
 int hf_balance_rendezvous(const struct hf_candidate *candidates, unsigned count, uint64_t hash);

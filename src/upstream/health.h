@@ -1,6 +1,6 @@
-/* Active checks (TCP connect, HTTP GET) of every server of a snapshot, spread over the interval with
- * jitter. Writes server->health after `rise` or `fall` results in a row.
- * Never blocks, never touches a request. Threads: the control loop's. Layer: upstream. */
+/* Active checks (TCP connect, HTTP GET) of every server of a snapshot, spread over the interval
+ * with jitter. Writes server->health after `rise` or `fall` results in a row. Never blocks, never
+ * touches a request. Threads: the control loop's. Layer: upstream. */
 #pragma once
 #include "model/config.h"
 #include "net/loop.h"

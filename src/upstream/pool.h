@@ -12,13 +12,13 @@ enum {
 
 struct hf_upstream_conn { /* lives in the worker's slab; `conn` first, so events find it */
     struct hf_conn conn;
-    struct hf_list node;         /* in the idle list; self-linked while lent */
-    struct hf_server *server;    /* counted */
-    struct hf_address address;   /* it was opened to: a server that moved gets none of its old ones */
+    struct hf_list node;       /* in the idle list; self-linked while lent */
+    struct hf_server *server;  /* counted */
+    struct hf_address address; /* it was opened to: a server that moved gets none of its old ones */
     uint64_t idle_since_ms;
-    void *user;                  /* borrowed: the exchange that uses it; NULL while idle */
-    hf_ready_fn busy_ready;      /* what `ready` does while it is lent */
-    uint32_t uses;               /* requests sent on it */
+    void *user;             /* borrowed: the exchange that uses it; NULL while idle */
+    hf_ready_fn busy_ready; /* what `ready` does while it is lent */
+    uint32_t uses;          /* requests sent on it */
 };
 
 struct hf_upstream_pool;
@@ -37,8 +37,8 @@ struct hf_upstream_conn *hf_upstream_take(struct hf_upstream_pool *pool,
 int hf_upstream_connect(struct hf_upstream_pool *pool, const struct hf_pool_server *target,
                         unsigned shard, hf_ready_fn ready, void *user,
                         struct hf_upstream_conn **ret_conn);
-/* Gives a connection back for reuse; *conn becomes NULL. Only after a complete exchange with nothing
- * left to read; otherwise it is closed. */
+/* Gives a connection back for reuse; *conn becomes NULL. Only after a complete exchange with
+ * nothing left to read; otherwise it is closed. */
 void hf_upstream_keep(struct hf_upstream_pool *pool, struct hf_upstream_conn **conn);
 /* Closes it; *conn becomes NULL, its memory goes back at the end of the turn. */
 void hf_upstream_close(struct hf_upstream_pool *pool, struct hf_upstream_conn **conn, bool reset);

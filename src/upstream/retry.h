@@ -1,7 +1,7 @@
-/* The retry budget of a pool in one worker: retries may be at most budget_percent of the requests of
- * the last 10 s, plus a floor, so that retries cannot multiply an outage (SRE book, ch. 21).
- * A redispatch after a refused connection had no effect anywhere and costs no budget.
- * Pure. Threads: the worker's. Layer: upstream. */
+/* The retry budget of a pool in one worker: retries may be at most budget_percent of the requests
+ * of the last 10 s, plus a floor, so that retries cannot multiply an outage (SRE book, ch. 21). A
+ * redispatch after a refused connection had no effect anywhere and costs no budget. Pure. Threads:
+ * the worker's. Layer: upstream. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
