@@ -24,11 +24,17 @@ void hf_config_report_fini(struct hf_config_report *report);
 /* Parses and validates the proxy's file. 0 and a snapshot, or -EINVAL and a report (also -ENOENT,
  * -EACCES..., with one message). Values may contain ${NAME}: the environment's, unset = a mistake.
  * Cookie key files are read; absent `cookie_keys` are made in state_dir when generate_keys is true
- * (the running proxy), and merely checked for otherwise (`holdfast check`). */
+ * (the running proxy), and merely checked for otherwise (`holdfast check`): then the snapshot may
+ * have no key, and must not serve. Documents behind the first one are agents' and validated. */
 int hf_config_load(const char *file, bool generate_keys, struct hf_config **ret_config,
                    struct hf_config_report *report);
+/* The same from memory; relative paths start at the folder of `name`. */
+int hf_config_load_text(struct hf_slice text, const char *name, bool generate_keys,
+                        struct hf_config **ret_config, struct hf_config_report *report);
 /* Validates an agent's file (a mapping with `agent:`); running one is not supported yet. */
 int hf_config_check_agent(const char *file, struct hf_config_report *report);
+int hf_config_check_agent_text(struct hf_slice text, const char *name,
+                               struct hf_config_report *report);
 /* The worst case that the configuration promises for each pool, term by term, as text for people:
  * detection (refused connection, reset, active check, passive ejection) + propagation + look-up.
  * malloc'd; the caller frees. NULL without memory. */

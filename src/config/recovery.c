@@ -1,0 +1,144 @@
+/* What a configuration promises about failures, in words. Pure. */
+#include "base/assert.h"
+#include "config/schema.h"
+#include "model/config.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A server that hangs right after it answered a check is asked again one interval later. Checks
+ * start one interval apart and time out before the next one (the loader sees to it), so check
+ * number `fall` starts fall intervals after the last good one and fails after its timeout. */
+uint64_t hf_config_detection_ms(const struct hf_pool *pool)
+{
+    const struct hf_health_check *health = &pool->health;
+    if (health->kind == HF_CHECK_NONE)
+        return 0;
+    REQUIRE(health->fall > 0 && health->timeout_ms <= health->interval_ms);
+    return (uint64_t)health->interval_ms * health->fall + health->timeout_ms;
+}
+
+struct term {
+    char text[HF_TYPE_TEXT_MAX];
+};
+
+static struct term time_term(uint64_t ms)
+{
+    struct term term;
+    hf_type_format_time(ms, term.text);
+    return term;
+}
+
+static void write_refused(FILE *out, const struct hf_pool *pool)
+{
+    bool retried = pool->retry.attempts > 0 && (pool->retry.on & HF_RETRY_CONNECT) != 0;
+    fprintf(out, "  connection refused (process gone, machine up)\n");
+    if (retried)
+        fprintf(out,
+                "    detection 0 (the refusal itself) + look-up 0 (the next server, same request)"
+                " = no wait but one more connect\n");
+    else
+        fprintf(out, "    not retried: an error to the client until a check finds out\n");
+}
+
+static void write_reset(FILE *out, const struct hf_pool *pool)
+{
+    bool retried = pool->retry.attempts > 0 && (pool->retry.on & HF_RETRY_RESET) != 0;
+    fprintf(out, "  connection reset before the answer (process killed in mid-request)\n");
+    if (retried)
+        fprintf(out,
+                "    idempotent request: detection 0 + look-up 0, sent again at once, within "
+                "the retry budget of %u%%; any other: 502, as it may have had an effect\n",
+                pool->retry.budget_percent);
+    else
+        fprintf(out, "    not retried: 502 to the client\n");
+}
+
+static void write_hang(FILE *out, const struct hf_config *config, const struct hf_pool *pool)
+{
+    const struct hf_health_check *health = &pool->health;
+    uint64_t detection = hf_config_detection_ms(pool);
+    fprintf(out,
+            "  no answer at all (process hangs, machine or network gone)\n"
+            "    each request until it is detected: at most %s to connect, %s for the answer\n",
+            time_term(config->timeouts.connect).text,
+            time_term(config->timeouts.response_head).text);
+    if (health->kind == HF_CHECK_NONE) {
+        fprintf(out, "    active check: off, so only live traffic finds out\n");
+        return;
+    }
+    fprintf(out,
+            "    detection: active %s check, %u x interval %s + timeout %s = %s\n"
+            "    propagation: under 1ms (all threads share the verdict; other proxies check for "
+            "themselves)\n"
+            "    look-up: 0 (the same request finds the next server)\n"
+            "    worst case: %s\n",
+            health->kind == HF_CHECK_HTTP ? "HTTP" : "TCP", health->fall,
+            time_term(health->interval_ms).text, time_term(health->timeout_ms).text,
+            time_term(detection).text, time_term(detection).text);
+    if (health->kind == HF_CHECK_TCP)
+        fprintf(out, "    a process that hangs while its kernel still accepts connections passes a "
+                     "TCP check: use health: {http: PATH} to find it\n");
+}
+
+static void write_passive(FILE *out, const struct hf_config *config, const struct hf_pool *pool)
+{
+    const struct hf_passive *passive = &pool->passive;
+    if (passive->failures == 0) {
+        fprintf(out, "  live traffic: not watched (passive: off)\n");
+        return;
+    }
+    fprintf(out,
+            "  live traffic: %u failed requests within %s take the server out for %s (at most %u%% "
+            "of the pool, never the last); a hang shows there no sooner than %s\n",
+            passive->failures, time_term(passive->window_ms).text,
+            time_term(passive->eject_ms).text, passive->ejected_percent_max,
+            time_term(config->timeouts.response_head).text);
+}
+
+static bool is_sticky(const struct hf_pool *pool)
+{
+    return pool->affinity_count > 0 || pool->balance == HF_BALANCE_IP_HASH;
+}
+
+static void write_sessions(FILE *out, const struct hf_pool *pool)
+{
+    if (!is_sticky(pool)) {
+        fprintf(out, "  sessions: none are kept here (no affinity)\n");
+        return;
+    }
+    fprintf(out, "  its sessions: what the server held in memory is gone with it; ");
+    if (pool->on_loss == HF_ON_LOSS_FRESH)
+        fprintf(out,
+                "its clients start afresh on another server and stay there (on_loss: fresh)\n");
+    else if (pool->on_loss == HF_ON_LOSS_ERROR)
+        fprintf(out, "its clients get an error (on_loss: error)\n");
+    else
+        fprintf(out, "its clients are redirected to %s (on_loss)\n", pool->on_loss_location);
+}
+
+char *hf_config_recovery_text(const struct hf_config *config)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL)
+        return NULL;
+    for (unsigned i = 0; i < config->pool_count; i++) {
+        const struct hf_pool *pool = &config->pools[i];
+        fprintf(out, "pool %s, %u server%s: when one fails, at worst\n", pool->name,
+                pool->server_count, pool->server_count == 1 ? "" : "s");
+        if (pool->server_count == 1)
+            fprintf(out, "  there is no other server to go to: requests fail until it is back\n");
+        write_refused(out, pool);
+        write_reset(out, pool);
+        write_hang(out, config, pool);
+        write_passive(out, config, pool);
+        write_sessions(out, pool);
+    }
+    bool failed = ferror(out) != 0;
+    failed |= fclose(out) != 0;
+    if (!failed)
+        return text;
+    free(text);
+    return NULL;
+}

@@ -1,0 +1,221 @@
+/* A strategy of a pool: one table of every key, and one row a strategy that says which of the keys
+ * mean something to it. */
+#include "base/assert.h"
+#include "config/loader.h"
+#include "config/schema_pool.h"
+#include <errno.h>
+#include <stdio.h>
+
+enum { MINUTE = 60 * 1000, DAY = 24 * 60 * MINUTE };
+#define YEARS_10 (3650ull * DAY)
+
+// clang-format off
+static const struct hf_word mode_words[] = {{"insert", HF_COOKIE_INSERT},
+                                            {"prefix", HF_MODE_NOT_BUILT}, {NULL, 0}};
+static const struct hf_word same_site_words[] = {
+    {"lax", HF_SAME_SITE_LAX}, {"strict", HF_SAME_SITE_STRICT}, {"none", HF_SAME_SITE_NONE},
+    {"unset", HF_SAME_SITE_UNSET}, {NULL, 0}};
+static const struct hf_word secure_words[] = {
+    {"auto", HF_SECURE_AUTO}, {"always", HF_SECURE_ALWAYS}, {"never", HF_SECURE_NEVER},
+    {"true", HF_SECURE_ALWAYS}, {"false", HF_SECURE_NEVER}, {NULL, 0}};
+static const struct hf_word source_ip_words[] = {{"hash", HF_SOURCE_IP_HASH},
+                                                 {"table", HF_MODE_NOT_BUILT}, {NULL, 0}};
+static const struct hf_word hash_words[] = {
+    {"mod", HF_HASH_MOD}, {"cookie", HF_HASH_OF_COOKIE}, {"maglev", HF_MODE_NOT_BUILT},
+    {"ring", HF_MODE_NOT_BUILT}, {"rendezvous", HF_MODE_NOT_BUILT}, {NULL, 0}};
+
+static const struct hf_key affinity_keys[] = {
+    {.key = "cookie", .type = &hf_type_text, HF_FIELD(struct hf_affinity_draft, cookie),
+     .high = 127, .example = "HOLDFAST"},
+    {.key = "mode", .type = &hf_type_word, HF_FIELD(struct hf_affinity_draft, mode),
+     .words = mode_words, .fallback = "insert", .example = "insert"},
+    {.key = "idle", .type = &hf_type_seconds, HF_FIELD(struct hf_affinity_draft, idle_s),
+     .low = 0, .high = YEARS_10, .fallback = "0", .example = "30m"},
+    {.key = "lifetime", .type = &hf_type_seconds, HF_FIELD(struct hf_affinity_draft, lifetime_s),
+     .low = 0, .high = YEARS_10, .fallback = "0", .example = "12h"},
+    {.key = "max_age", .type = &hf_type_seconds, HF_FIELD(struct hf_affinity_draft, max_age_s),
+     .low = 0, .high = YEARS_10, .fallback = "0", .example = "12h"},
+    {.key = "same_site", .type = &hf_type_word, HF_FIELD(struct hf_affinity_draft, same_site),
+     .words = same_site_words, .fallback = "lax", .example = "lax"},
+    {.key = "secure", .type = &hf_type_word, HF_FIELD(struct hf_affinity_draft, secure),
+     .words = secure_words, .fallback = "auto", .example = "auto"},
+    {.key = "http_only", .type = &hf_type_boolean, HF_FIELD(struct hf_affinity_draft, http_only),
+     .fallback = "true", .example = "true"},
+    {.key = "partitioned", .type = &hf_type_boolean,
+     HF_FIELD(struct hf_affinity_draft, partitioned), .fallback = "false", .example = "true"},
+    {.key = "path", .type = &hf_type_text, HF_FIELD(struct hf_affinity_draft, path), .high = 256,
+     .fallback = "/", .example = "/"},
+    {.key = "domain", .type = &hf_type_text, HF_FIELD(struct hf_affinity_draft, domain),
+     .high = 253, .fallback = "the host alone", .example = "example.com"},
+    {.key = "hash", .type = &hf_type_word, HF_FIELD(struct hf_affinity_draft, hash),
+     .words = hash_words, .example = "mod"},
+    {.key = "source_ip", .type = &hf_type_word, HF_FIELD(struct hf_affinity_draft, source_ip),
+     .words = source_ip_words, .example = "hash"},
+    {.key = "ipv4_prefix", .type = &hf_type_number,
+     HF_FIELD(struct hf_affinity_draft, ipv4_prefix), .low = 1, .high = 32, .fallback = "32",
+     .example = "24"},
+    {.key = "ipv6_prefix", .type = &hf_type_number,
+     HF_FIELD(struct hf_affinity_draft, ipv6_prefix), .low = 1, .high = 128, .fallback = "64",
+     .example = "56"},
+    {.key = "learn", .type = &hf_type_text, .high = 127, .example = "JSESSIONID"},
+    {.key = "header", .type = &hf_type_text, .high = 127, .example = "X-Tenant"},
+    {.key = "query", .type = &hf_type_text, .high = 127, .example = "session"},
+    {.key = "path_param", .type = &hf_type_text, .high = 127, .example = "jsessionid"},
+    {.key = "route", .type = &hf_type_text, .high = 127, .example = "JSESSIONID"},
+    {.key = "separator", .type = &hf_type_text, .high = 1, .fallback = "\".\"",
+     .example = "\".\""},
+    {.key = "expire", .type = &hf_type_seconds, .low = 1000, .high = YEARS_10, .fallback = "30m",
+     .example = "30m"},
+    {.key = "size", .type = &hf_type_number, .low = 1, .high = 1000ull * 1000 * 1000,
+     .fallback = "1000000", .example = "10000000"},
+    {.key = "bounded_load", .type = &hf_type_ratio, .low = 1, .high = 100, .example = "1.25"},
+};
+
+/* The key that names a strategy, and the others it knows. */
+static const struct strategy {
+    const char *key;
+    const char *also; /* words between blanks */
+} strategies[] = {
+    {"cookie", " mode hash idle lifetime max_age same_site secure http_only partitioned path domain "
+               "bounded_load "},
+    {"source_ip", " hash ipv4_prefix ipv6_prefix expire size bounded_load "},
+    {"learn", " expire size "},
+    {"header", " hash expire size bounded_load "},
+    {"query", " hash expire size bounded_load "},
+    {"path_param", " hash expire size bounded_load "},
+    {"route", " separator "},
+};
+// clang-format on
+enum { STRATEGY_COUNT = sizeof(strategies) / sizeof(strategies[0]) };
+
+static bool knows(const struct strategy *strategy, const char *key)
+{
+    char word[40];
+    snprintf(word, sizeof(word), " %s ", key);
+    return strcmp(strategy->key, key) == 0 || strstr(strategy->also, word) != NULL;
+}
+
+static const struct strategy *find_strategy(struct hf_loader *loader, const struct hf_yaml *node)
+{
+    const struct strategy *found = NULL;
+    for (unsigned i = 0; i < STRATEGY_COUNT; i++) {
+        if (hf_yaml_get(node, strategies[i].key) == NULL)
+            continue;
+        if (found != NULL) {
+            hf_loader_tell(loader, hf_yaml_line(node, strategies[i].key),
+                           "'%s' and '%s' in one strategy: write them as two entries of the list",
+                           found->key, strategies[i].key);
+            return NULL;
+        }
+        found = &strategies[i];
+    }
+    if (found == NULL)
+        hf_loader_tell(loader, node->line,
+                       "a strategy without a key to look for: write one of cookie, source_ip, "
+                       "learn, header, query, path_param, route, such as {cookie: HOLDFAST}");
+    return found;
+}
+
+/* A hash has no attributes to write, an inserted cookie nothing to hash. */
+static bool check_cookie(struct hf_loader *loader, const struct hf_yaml *node)
+{
+    static const char *const insert_only[] = {"mode",      "idle",   "lifetime",  "max_age",
+                                              "same_site", "secure", "http_only", "partitioned",
+                                              "path",      "domain"};
+    const struct hf_yaml *hash = hf_yaml_get(node, "hash");
+    bool good = true;
+    if (hash == NULL && hf_yaml_get(node, "bounded_load") != NULL) {
+        hf_loader_tell(loader, hf_yaml_line(node, "bounded_load"),
+                       "'bounded_load' without 'hash': add hash: maglev, or leave it out");
+        good = false;
+    }
+    for (unsigned i = 0; hash != NULL && i < sizeof(insert_only) / sizeof(insert_only[0]); i++) {
+        const struct hf_yaml *extra = hf_yaml_get(node, insert_only[i]);
+        if (extra == NULL)
+            continue;
+        hf_loader_tell(loader, extra->key_line,
+                       "'%s' with 'hash': a hashed cookie is the application's own and is not "
+                       "written; leave '%s' or 'hash' out",
+                       insert_only[i], insert_only[i]);
+        good = false;
+    }
+    return good;
+}
+
+static void add_strategy(struct hf_loader *loader, const struct hf_yaml *node,
+                         const struct hf_affinity_draft *draft, enum hf_affinity_kind kind)
+{
+    struct hf_pool_draft *pool_draft = loader->pool;
+    struct hf_pool *pool = &loader->config->pools[pool_draft - loader->pools];
+    REQUIRE(pool->affinity_count < HF_AFFINITIES_MAX);
+    pool_draft->affinity_nodes[pool->affinity_count] = node;
+    struct hf_affinity *affinity = &pool->affinities[pool->affinity_count++];
+    *affinity = (struct hf_affinity){.kind = kind,
+                                     .secure = (enum hf_secure)draft->secure,
+                                     .idle_s = draft->idle_s,
+                                     .lifetime_s = draft->lifetime_s,
+                                     .ipv4_prefix = draft->ipv4_prefix,
+                                     .ipv6_prefix = draft->ipv6_prefix};
+    if (kind == HF_AFFINITY_SOURCE_IP)
+        return;
+    affinity->cookie = hf_loader_copy(loader, draft->cookie);
+    if (kind == HF_AFFINITY_HASH_COOKIE)
+        return;
+    affinity->path = hf_loader_copy(loader, draft->path);
+    affinity->domain = draft->domain ? hf_loader_copy(loader, draft->domain) : NULL;
+    affinity->attributes =
+        (struct hf_cookie_attributes){.name = hf_slice_text(affinity->cookie),
+                                      .path = hf_slice_text(affinity->path),
+                                      .domain = hf_slice_text(affinity->domain),
+                                      .max_age_s = draft->max_age_s,
+                                      .same_site = (enum hf_same_site)draft->same_site,
+                                      .secure = draft->secure == HF_SECURE_ALWAYS,
+                                      .http_only = draft->http_only,
+                                      .partitioned = draft->partitioned};
+}
+
+static void check_affinity(struct hf_loader *loader, const struct hf_yaml *node, void *target)
+{
+    const struct hf_affinity_draft *draft = target;
+    const struct strategy *strategy = find_strategy(loader, node);
+    bool good = strategy != NULL;
+    for (const struct hf_yaml *child = node->first; good && child != NULL; child = child->next) {
+        if (knows(strategy, child->key))
+            continue;
+        hf_loader_tell(loader, child->key_line, "'%s' means nothing to '%s': leave it out",
+                       child->key, strategy->key);
+        good = false;
+    }
+    const struct hf_yaml *hash = hf_yaml_get(node, "hash");
+    bool is_cookie = good && strcmp(strategy->key, "cookie") == 0;
+    if (good && !is_cookie && hash != NULL && draft->hash == HF_HASH_OF_COOKIE) {
+        hf_loader_tell(loader, hash->line,
+                       "'hash' is 'cookie' without a cookie's name: write {hash: cookie, cookie: "
+                       "NAME}");
+        good = false;
+    }
+    if (!good || (is_cookie && !check_cookie(loader, node)))
+        return;
+    /* The others are told as not built yet by unsupported.c, each by its own key. */
+    if (is_cookie)
+        add_strategy(loader, node, draft,
+                     hash ? HF_AFFINITY_HASH_COOKIE : HF_AFFINITY_COOKIE_INSERT);
+    else if (strcmp(strategy->key, "source_ip") == 0)
+        add_strategy(loader, node, draft, HF_AFFINITY_SOURCE_IP);
+}
+
+const struct hf_schema hf_schema_affinity = {"pools[].affinity[]", "a strategy",
+                                             HF_KEYS(affinity_keys), .check = check_affinity};
+
+void *hf_schema_place_affinity(struct hf_loader *loader, void *target, const struct hf_yaml *node,
+                               unsigned index)
+{
+    (void)target, (void)node, (void)index;
+    loader->affinity = (struct hf_affinity_draft){.path = "/",
+                                                  .same_site = HF_SAME_SITE_LAX,
+                                                  .secure = HF_SECURE_AUTO,
+                                                  .http_only = true,
+                                                  .ipv4_prefix = 32,
+                                                  .ipv6_prefix = 64};
+    return &loader->affinity;
+}

@@ -1,0 +1,17 @@
+/* The tables of a pool and of what stands in it. Layer: config. */
+#pragma once
+#include "config/schema.h"
+
+/* A choice that is understood but has no value in the model yet: its row in unsupported.c keeps it out
+ * of every snapshot. */
+enum { HF_MODE_NOT_BUILT = 255 };
+
+enum hf_hash_mode { HF_HASH_MOD, HF_HASH_OF_COOKIE /* {hash: cookie, cookie: NAME}: mod N too */ };
+enum hf_source_ip_mode { HF_SOURCE_IP_HASH };
+enum hf_cookie_mode { HF_COOKIE_INSERT };
+
+extern const struct hf_schema hf_schema_pool, hf_schema_affinity;
+void *hf_schema_place_pool(struct hf_loader *loader, void *target, const struct hf_yaml *node,
+                           unsigned index);
+void *hf_schema_place_affinity(struct hf_loader *loader, void *target, const struct hf_yaml *node,
+                               unsigned index);
