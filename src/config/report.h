@@ -10,7 +10,7 @@ enum { HF_REPORT_TEXT_MAX = 600 };
 void hf_report_add(struct hf_config_report *report, unsigned line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void hf_report_add_list(struct hf_config_report *report, unsigned line, const char *format,
-                        va_list arguments);
+                        va_list arguments) __attribute__((format(printf, 3, 0)));
 /* In the order of the file; messages of one line stay in the order they were found. */
 void hf_report_sort(struct hf_config_report *report);
 
