@@ -3,11 +3,10 @@ import time
 from collections import Counter
 
 import pytest
-from harness import Browser, Client, poll
+from harness import Browser, Client, checks, poll
 from harness.backend import application, hang
 
 NAMES = ("app1", "app2", "app3")
-FAST = {"http": "/healthz", "interval": "100ms", "timeout": "1s", "rise": 1, "fall": 2}
 
 
 def verdicts(proxy):
@@ -214,7 +213,7 @@ def test_drain_keeps_sessions_and_takes_no_new_clients(run_proxy, backends):
 @pytest.mark.parametrize("cause", ["maintenance", "down"])
 def test_a_lost_server_moves_its_clients_with_one_cookie(run_proxy, backends, cause):
     servers = backends(*NAMES)
-    proxy = run_proxy(servers, pool_keys={"health": FAST})
+    proxy = run_proxy(servers, pool_keys={"health": checks()})
     made = users(proxy, 18)
     if cause == "maintenance":
         proxy.set_state("app2", "maintenance")
@@ -314,22 +313,6 @@ def test_on_loss_redirect(run_proxy, backends):
     assert user.request("/login").json()["server"] != home
     stay([user])
     assert proxy.metric("holdfast_sessions_refused_total") == 1
-
-
-@pytest.mark.parametrize("mode, returns", [("stay", False), ("return", True), ("temporary", True)])
-def test_failback(run_proxy, backends, mode, returns):
-    """return: the moved client goes back; temporary: it was never moved, only stood in for."""
-    servers = backends(*NAMES)
-    proxy = run_proxy(servers, pool_keys={"failback": mode})
-    user = Browser(proxy.port)
-    home = user.request().json()["server"]
-    proxy.set_state(home, "maintenance")
-    away = user.request().json()["server"]
-    assert away != home
-    stay([user])
-    proxy.set_state(home, "ready")
-    assert user.request().json()["server"] == (home if returns else away)
-    stay([user])
 
 
 # --- a server that is gone, row 170 --------------------------------------------------------------
@@ -482,9 +465,7 @@ def test_an_address_has_its_server(run_proxy, backends, keys):
 
 def test_hash_of_a_cookie_is_mod_n(run_proxy, backends):
     """The textbook form: the application's cookie value decides, no cookie of ours is written."""
-    proxy = run_proxy(
-        backends(*NAMES), pool_keys={"affinity": [{"cookie": "SID", "hash": "modulo"}]}
-    )
+    proxy = run_proxy(backends(*NAMES), pool_keys={"affinity": [{"cookie": "SID", "hash": "mod"}]})
     homes = {}
     for number in range(30):
         answers = [proxy.get("/", fields=[("Cookie", f"a=b; SID=user{number}")]) for _ in range(3)]

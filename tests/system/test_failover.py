@@ -5,12 +5,11 @@ import time
 from collections import Counter
 
 import pytest
-from harness import Backend, Browser, poll, scaled
+from harness import Backend, Browser, checks, poll, scaled
 from harness.apps import User, crowd, join, repeated
 from harness.backend import application, raw
 
 NAMES = ("app1", "app2", "app3")
-FAST = {"http": "/healthz", "interval": "100ms", "timeout": "1s", "rise": 2, "fall": 2}
 USERS, VISITS = 200, 20
 
 
@@ -32,7 +31,7 @@ class Kill:
 
 def test_killing_a_server_under_load(run_proxy, apps):
     servers = apps(*NAMES)
-    proxy = run_proxy(servers, pool_keys={"health": FAST})
+    proxy = run_proxy(servers, pool_keys={"health": checks(interval_ms=1000)})
     made = [User(proxy.port, number) for number in range(USERS)]
     kill = Kill(servers[1], USERS * VISITS // 3)
 
@@ -361,9 +360,7 @@ def test_active_checks_see_a_death_and_a_return(run_proxy, backends, kind):
     health = {"tcp": True} if kind == "tcp" else {"http": "/healthz"}
     proxy = run_proxy(
         [server, other],
-        pool_keys={
-            "health": {**health, "interval": "100ms", "timeout": "1s", "rise": 2, "fall": 2}
-        },
+        pool_keys={"health": checks(health)},
     )
     proxy.wait_state("app1", "ready")
     server.stop()
@@ -380,15 +377,7 @@ def test_a_flapping_check_moves_no_one(run_proxy, backends):
     server, other = backends("app1", "app2")
     proxy = run_proxy(
         [server, other],
-        pool_keys={
-            "health": {
-                "http": "/healthz",
-                "interval": "50ms",
-                "timeout": "1s",
-                "rise": 2,
-                "fall": 3,
-            }
-        },
+        pool_keys={"health": checks(interval_ms=100, fall=3)},
     )
     user = next(
         u
@@ -413,16 +402,7 @@ def test_checks_want_the_expected_status(run_proxy, backends):
     server.health = 404
     proxy = run_proxy(
         [server, other],
-        pool_keys={
-            "health": {
-                "http": "/healthz",
-                "expect": "200-299",
-                "interval": "50ms",
-                "timeout": "1s",
-                "rise": 1,
-                "fall": 1,
-            }
-        },
+        pool_keys={"health": checks(expect="200-299")},
     )
     proxy.wait_state("app1", "down")
     assert proxy.server_state("app2") == "ready"
@@ -430,7 +410,7 @@ def test_checks_want_the_expected_status(run_proxy, backends):
 
 def test_the_last_servers_death_is_told_and_its_return_is_used(run_proxy, backends):
     backend = Backend("app1")
-    proxy = run_proxy([backend], pool_keys={"health": FAST})
+    proxy = run_proxy([backend], pool_keys={"health": checks()})
     proxy.wait_state("app1", "down")
     assert proxy.get("/").status == 503
     with backend:

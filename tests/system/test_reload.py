@@ -4,7 +4,7 @@ import socket
 import threading
 
 import pytest
-from harness import Browser, Client, Gone, free_port, poll, scaled
+from harness import Browser, Client, Gone, checks, free_port, poll, scaled
 from harness.apps import User, crowd, join
 from harness.backend import application, echo_upgrade
 
@@ -25,7 +25,7 @@ def test_100_reloads_under_load(run_proxy, apps):
     """No failed request, no moved client, no lost WebSocket."""
     proxy = run_proxy(
         apps(*NAMES),
-        pool_keys={"health": {"http": "/healthz", "interval": "200ms", "timeout": "2s"}},
+        pool_keys={"health": checks(interval_ms=2000)},
     )
     tunnels = [proxy.client() for _ in range(20)]
     for tunnel in tunnels:

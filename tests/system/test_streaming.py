@@ -156,11 +156,8 @@ def test_an_early_answer_reaches_a_client_that_still_uploads(stage, framing):
         answer = client.response()
         assert (answer.status, answer.body) == (413, b"too much")
         # what is left of the upload can only be thrown away: the connection ends
-        while client.try_send(
-            b"400\r\n" + bytes(1024) + b"\r\n" if framing == "chunked" else bytes(1024)
-        ):
-            if client.end(0.01) != "open":
-                break
+        piece = b"400\r\n" + bytes(1024) + b"\r\n" if framing == "chunked" else bytes(1024)
+        poll(lambda: not client.try_send(piece) or client.end(0.01) != "open", 10, "the end")
         watch.settle()
         assert not watch.messages
     poll(

@@ -2,7 +2,7 @@
 import time
 
 import pytest
-from harness import Backend, Client, Gone, SLOWNESS, poll, scaled
+from harness import Backend, Client, Gone, SLOWNESS, checks, poll, scaled
 from harness.backend import Closed, FullBacklog, echo_upgrade, hang
 from harness.client import Response
 from harness.stages import stage_fixture
@@ -229,15 +229,7 @@ def test_all_servers_down_is_503_at_once(run_proxy, backends):
     dead = backends("app1", "app2", health=500)
     proxy = run_proxy(
         dead,
-        pool_keys={
-            "health": {
-                "http": "/healthz",
-                "interval": "100ms",
-                "timeout": "1s",
-                "rise": 1,
-                "fall": 1,
-            }
-        },
+        pool_keys={"health": checks()},
     )
     for backend in dead:
         proxy.wait_state(backend.name, "down")

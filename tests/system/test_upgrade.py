@@ -6,7 +6,7 @@ import threading
 import pytest
 import websockets
 from harness import Gone, free_port, poll, scaled
-from harness.backend import Closed, echo_upgrade
+from harness.backend import Closed, application, echo_upgrade, switching
 from harness.stages import stage_fixture
 
 stage_process, stage = stage_fixture("stage")
@@ -15,7 +15,6 @@ REQUEST = (
     b"GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
-SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 
 class EchoServer:
@@ -101,7 +100,7 @@ def test_random_bytes_both_ways(stage):
 
 def test_bytes_right_behind_the_101(stage):
     def behave(connection, request):
-        connection.send(SWITCHING + b"hello")
+        connection.send(switching(request) + b"hello")
         connection.drain()
 
     stage.behave = behave
@@ -112,7 +111,7 @@ def test_bytes_right_behind_the_101(stage):
 
 def test_client_half_close_leaves_the_other_direction_open(stage):
     def behave(connection, request):
-        connection.send(SWITCHING)
+        connection.send(switching(request))
         connection.drain()
         assert connection.closed == "fin"
         for number in range(100):
@@ -131,7 +130,7 @@ def test_server_half_close_leaves_the_other_direction_open(stage):
     got = []
 
     def behave(connection, request):
-        connection.send(SWITCHING)
+        connection.send(switching(request))
         connection.half_close()
         got.append(connection.take(5))
         connection.drain()
@@ -152,7 +151,7 @@ def test_a_reset_of_one_side_ends_the_other(stage, side):
 
     def behave(connection, request):
         behave.connection = connection
-        connection.send(SWITCHING)
+        connection.send(switching(request))
         if side == "server":
             go.wait(scaled(20))
             connection.reset()
@@ -176,7 +175,7 @@ def test_tunnel_back_pressure(stage):
     sent = []
 
     def flood(connection, request):
-        connection.send(SWITCHING)
+        connection.send(switching(request))
         try:
             for _ in range(512):
                 connection.send(bytes(65536))
@@ -215,8 +214,6 @@ def test_the_next_connection_is_a_fresh_one(stage):
         upgraded(stage, client)
         client.half_close()
         assert client.end() == "fin"
-    from harness.backend import application
-
     stage.behave = application
     tunnels = [c for c in stage.connections() if any(r.target == b"/tunnel" for r in c.requests)]
     for _ in range(5):

@@ -6,7 +6,7 @@ every deadline is scaled by HF_TEST_SLOWNESS (1 = a release build on an idle mac
 from .backend import Backend, BackendConnection, Request
 from .client import Browser, Client, Gone, ProtocolError, Response
 from .clock import SLOWNESS, poll, scaled
-from .config import configuration, pool
+from .config import checks, configuration, pool
 from .ports import free_port
 from .proxy import Proxy
 
@@ -21,6 +21,7 @@ __all__ = [
     "Request",
     "Response",
     "SLOWNESS",
+    "checks",
     "configuration",
     "free_port",
     "poll",

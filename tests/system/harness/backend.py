@@ -4,6 +4,8 @@ A behaviour is a function (connection, request) called once for each request hea
 is an application with sessions in memory: it says who it is, what it was asked, and how often this
 session was here.
 """
+import base64
+import hashlib
 import itertools
 import json
 import socket
@@ -309,13 +311,21 @@ def raw(response, then=None):
     return behave
 
 
+def switching(request):
+    """The head of a 101 that accepts the upgrade (RFC 6455 4.2.2)."""
+    accept = b""
+    if request.all("Sec-WebSocket-Key"):
+        key = request.all("Sec-WebSocket-Key")[0] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        digest = base64.b64encode(hashlib.sha1(key).digest())
+        accept = b"Sec-WebSocket-Accept: " + digest + b"\r\n"
+    upgrade = b"Upgrade: " + request.all("Upgrade")[0] + b"\r\n"
+    head = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+    return head + upgrade + accept + b"\r\n"
+
+
 def echo_upgrade(connection, request):
     """Answers 101 and echoes every byte; ends its direction when the other one ends."""
-    connection.send(
-        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "
-        + request.all("Upgrade")[0]
-        + b"\r\n\r\n"
-    )
+    connection.send(switching(request))
     try:
         while True:
             if connection.buffer:

@@ -1,6 +1,8 @@
 """Configurations as Python dictionaries, written as JSON (which is YAML)."""
 import json
 
+from .clock import SLOWNESS
+
 
 def pool(servers, name="app", **keys):
     """A pool with a sealed cookie. servers: of (name, port), Backend-like objects, or dicts."""
@@ -28,3 +30,16 @@ def configuration(pools, **keys):
 def text(config):
     """One key a line, so that messages that name a line are of use."""
     return json.dumps(config, indent=1) + "\n"
+
+
+def checks(kind=None, interval_ms=200, **keys):
+    """Active checks, quick and patient enough for a slow build."""
+    time = f"{int(interval_ms * SLOWNESS)}ms"
+    made = {
+        **(kind or {"http": "/healthz"}),
+        "interval": time,
+        "timeout": time,
+        "rise": 2,
+        "fall": 2,
+    }
+    return {**made, **keys}
