@@ -90,5 +90,9 @@ static inline struct hf_slice hf_field_value(const struct hf_head *head,
 const struct hf_field *hf_head_find(const struct hf_head *head, enum hf_field_id id);
 /* The first field of that name (any case), or NULL; for names given by configuration. */
 const struct hf_field *hf_head_find_name(const struct hf_head *head, struct hf_slice name);
+/* Which of the known fields a name is, whatever its case; OTHER for the rest. Any bytes will do. */
+enum hf_field_id hf_field_identify(struct hf_slice name);
+/* The lower-case name of a known field; not of OTHER. A literal. */
+struct hf_slice hf_field_text(enum hf_field_id id);
 /* "OK", "Not Found"; "" for unknown codes. */
 const char *hf_status_phrase(unsigned status);

@@ -25,13 +25,14 @@ struct hf_http1_limits {
 struct hf_http1_parser { /* zeroed = start of a message; resumes where the last call stopped */
     uint32_t scanned;    /* bytes looked at; none is scanned twice */
     uint32_t line;       /* offset where the current line starts */
+    uint32_t mark;       /* offset where the current part of the line starts */
     uint8_t state;
     uint8_t reason;      /* enum hf_http1_reason after HF_CODEC_BAD */
     uint8_t blank_lines; /* CRLFs before the start-line: 1 to 4 are ignored (9112 2.2) */
 };
 
 /* bytes[0..size) is everything since the start of the message, possibly at a new address since the
- * last call. DONE: *head is filled, head->base = bytes, head->size is what was used. The whole of
+ * last call; *head is the same one until DONE or BAD, and undefined before. DONE: *head is filled, head->base = bytes, head->size is what was used. The whole of
  * framing is settled: body kind, length, keep_alive; hop-by-hop fields are marked `drop`, also
  * those that Connection names, underscore names, Proxy-Connection, Keep-Alive, TE, Trailer,
  * Upgrade (unless head->upgrade names only "websocket" or another single non-h2c token),
@@ -47,13 +48,14 @@ enum hf_codec hf_http1_parse_response(struct hf_http1_parser *parser, struct hf_
 
 struct hf_http1_chunked { /* zeroed = before the first chunk */
     uint64_t left;       /* bytes of the current chunk still to come */
-    uint32_t line_size;  /* bytes of the current size line or of the trailers */
+    uint32_t line_size;  /* digits of the current size line, or bytes of the trailers */
+    uint32_t extensions_size; /* bytes of chunk extensions so far, capped over the message */
     uint8_t state;
     uint8_t reason;      /* enum hf_http1_reason after HF_CODEC_BAD */
 };
 /* Decodes from bytes[0..size): sets *ret_used (bytes taken, framing included) and *ret_content, the
  * next run of content inside `bytes`, at most one run a call. NEED_MORE with *ret_used == 0 means
- * nothing can be done without more; else call again. DONE: final chunk and trailers were read (the
+ * nothing can be done without more; else call again. DONE, which never comes with content: final chunk and trailers were read (the
  * trailers are checked, then dropped, RFC 9110 6.5.1). */
 enum hf_codec hf_http1_chunked_decode(struct hf_http1_chunked *chunked, const char *bytes,
                                       size_t size, size_t *ret_used, struct hf_slice *ret_content);
