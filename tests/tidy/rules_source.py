@@ -60,7 +60,7 @@ def is_test(path):
     return path.endswith("_test.c") or not path.startswith("src/")
 
 
-def _calls(tokens):
+def calls(tokens):
     """(name, line) of each call; not members, which have names of their own."""
     for before, name, after in zip([None] + tokens, tokens, tokens[1:]):
         if name.kind == "name" and after.text == "(":
@@ -104,8 +104,8 @@ def check_nesting(source):
             yield Finding(source.path, line, "nesting", advice)
 
 
-def check_banned_calls(source):
-    for name, line in _calls(source.tokens + source.macro_tokens):
+def check_bannedcalls(source):
+    for name, line in calls(source.tokens + source.macro_tokens):
         if name in _USE_INSTEAD:
             yield Finding(source.path, line, "banned-call", f"{name}: use {_USE_INSTEAD[name]}")
 
@@ -113,7 +113,7 @@ def check_banned_calls(source):
 def check_doors(source):
     if is_test(source.path):
         return
-    for name, line in _calls(source.tokens + source.macro_tokens):
+    for name, line in calls(source.tokens + source.macro_tokens):
         if name in _DOORS and source.path != _DOORS[name]:
             yield Finding(source.path, line, "one-door", f"{name}: only {_DOORS[name]} asks the system")
 
@@ -126,7 +126,7 @@ def check_purity(source):
             advice = f"{directive.rest}: this folder is pure; move the I/O up a layer"
             yield Finding(source.path, directive.line, "pure", advice)
     for function in source.functions:
-        for name, line in _calls(function.body):
+        for name, line in calls(function.body):
             if name in _ALLOCATORS and not _LIFETIME.search(function.name):
                 advice = f"{name} in {function.name}: only new/free and init/fini allocate in this folder"
                 yield Finding(source.path, line, "pure", advice)
@@ -177,7 +177,8 @@ def declared_functions(source):
             typedef = False
         if token.text == "(" and depth == 0 and not typedef and position > 0:
             name = tokens[position - 1]
-            if name.kind == "name" and name.text not in ("__attribute__", "_Static_assert"):
+            macro = name.text.isupper() or name.text in ("__attribute__", "_Static_assert")
+            if name.kind == "name" and not macro:
                 found.append((name.text, name.line))
         depth += (token.text in "([{") - (token.text in ")]}")
     return found

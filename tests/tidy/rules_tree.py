@@ -3,7 +3,7 @@
 import os
 import re
 
-from rules_source import declared_functions, is_test
+from rules_source import calls, declared_functions, is_test
 from tree import Finding
 
 # A folder includes only folders of lower layers, and these of its own layer.
@@ -152,20 +152,31 @@ def _undeclared(source, declared):
 
 def check_recursion(tree):
     """No function of proto/ reaches itself: a peer must not choose our stack's depth."""
-    calls, where = {}, {}
+    shared, scopes = {}, []
     for source in tree.c_sources():
         if source.path.startswith("src/proto/") and not is_test(source.path):
-            for function in source.functions:
-                calls[function.name] = {token.text for token in function.body if token.kind == "name"}
-                where[function.name] = (source.path, function.line)
-    for name in calls:
-        reached, waiting = set(), [name]
-        while waiting:
-            fresh = (calls[waiting.pop()] & set(calls)) - reached
-            reached |= fresh
-            waiting += fresh
-        if name in reached:
-            yield Finding(*where[name], "recursion", f"{name} reaches itself: write a loop with a bound")
+            own = {function.name: (source.path, function) for function in source.functions}
+            scopes.append(own)
+            shared.update({name: at for name, at in own.items() if not at[1].static})
+    graph = {}
+    for own in scopes:
+        seen = {**shared, **own}
+        for path, function in own.values():
+            called = {name for name, _ in calls(function.body)} & set(seen)
+            graph[path, function.name] = (function.line, {(seen[name][0], name) for name in called})
+    for (path, name), (line, called) in graph.items():
+        if (path, name) in _reached(graph, called):
+            advice = f"{name} reaches itself: write a loop with a bound"
+            yield Finding(path, line, "recursion", advice)
+
+
+def _reached(graph, start):
+    reached, waiting = set(start), list(start)
+    while waiting:
+        fresh = graph[waiting.pop()][1] - reached
+        reached |= fresh
+        waiting += fresh
+    return reached
 
 
 def check_built(tree):
