@@ -104,7 +104,7 @@ def check_nesting(source):
             yield Finding(source.path, line, "nesting", advice)
 
 
-def check_bannedcalls(source):
+def check_banned_calls(source):
     for name, line in calls(source.tokens + source.macro_tokens):
         if name in _USE_INSTEAD:
             yield Finding(source.path, line, "banned-call", f"{name}: use {_USE_INSTEAD[name]}")
