@@ -1,11 +1,12 @@
 /* Reads a configuration file (YAML) into a snapshot, or says for each mistake where it is, what is
- * wrong and what to write instead. The schema is one table a mapping (schema tables in this folder).
- * Never touches the running process. Threads: any, one call at a time a file. Layer: config. */
+ * wrong and what to write instead. The schema is one table a mapping (schema tables in this
+ * folder). Never touches the running process. Threads: any, one call at a time a file. Layer:
+ * config. */
 #pragma once
 #include "model/config.h"
 
 enum {
-    HF_CONFIG_ERRORS_MAX = 50,           /* more are counted, not told */
+    HF_CONFIG_ERRORS_MAX = 50, /* more are counted, not told */
     HF_CONFIG_FILE_MAX = 4 * 1024 * 1024,
 };
 

@@ -59,18 +59,18 @@ struct hf_agent_draft {
 struct hf_loader {
     struct hf_config_report *report;
     const char *file;
-    char *folder;             /* owned: of the file; relative paths start there */
+    char *folder; /* owned: of the file; relative paths start there */
     bool generate_keys;
-    unsigned mistakes;        /* told so far, not counting what is merely not built yet */
-    unsigned unsupported;     /* of those */
+    unsigned mistakes;    /* told so far, not counting what is merely not built yet */
+    unsigned unsupported; /* of those */
     bool out_of_memory;
     const struct hf_yaml *root;
     struct hf_config *config; /* owned until it is given out */
 
-    struct hf_pool_draft *pools; /* owned; [config->pool_count] */
-    struct hf_pool_draft *pool;  /* the one being read */
+    struct hf_pool_draft *pools;       /* owned; [config->pool_count] */
+    struct hf_pool_draft *pool;        /* the one being read */
     struct hf_affinity_draft affinity; /* the one being read */
-    struct hf_route_draft *routes; /* owned; [route_count] */
+    struct hf_route_draft *routes;     /* owned; [route_count] */
     unsigned route_count;
     struct hf_listener_draft listeners[HF_LISTENERS_MAX];
     unsigned listener_count;
@@ -95,12 +95,12 @@ char *hf_loader_copy(struct hf_loader *loader, const char *text);
 bool hf_loader_is_local(const struct hf_address *address);
 
 /* From drafts to the snapshot: names, references, relations between parts. In load order. */
-void hf_finish_general(struct hf_loader *loader);   /* admin, log, state_dir, listeners */
-void hf_finish_affinity(struct hf_loader *loader);  /* names, scopes, attributes of cookies */
-void hf_finish_pools(struct hf_loader *loader);     /* servers, health, weights */
-void hf_finish_routes(struct hf_loader *loader);    /* references to pools, what is never reached */
-void hf_finish_cookies(struct hf_loader *loader);   /* pools whose cookies would collide */
-void hf_finish_servers(struct hf_loader *loader);   /* acquires them: only when nothing is wrong */
+void hf_finish_general(struct hf_loader *loader);  /* admin, log, state_dir, listeners */
+void hf_finish_affinity(struct hf_loader *loader); /* names, scopes, attributes of cookies */
+void hf_finish_pools(struct hf_loader *loader);    /* servers, health, weights */
+void hf_finish_routes(struct hf_loader *loader);   /* references to pools, what is never reached */
+void hf_finish_cookies(struct hf_loader *loader);  /* pools whose cookies would collide */
+void hf_finish_servers(struct hf_loader *loader);  /* acquires them: only when nothing is wrong */
 
 /* Cookie keys and other secrets in files. */
 void hf_secrets_load_keys(struct hf_loader *loader);

@@ -8,9 +8,10 @@ struct hf_loader;
 struct hf_schema;
 struct hf_key;
 
-struct hf_type { /* a kind of value */
+struct hf_type {      /* a kind of value */
     const char *word; /* as the documentation calls it: "time", "size", "whole number"... */
-    /* Reads node into *field (key->width bytes of it; 0 = only looked at). 0, or -EINVAL and told. */
+    /* Reads node into *field (key->width bytes of it; 0 = only looked at). 0, or -EINVAL and told.
+     */
     int (*read)(struct hf_loader *loader, const struct hf_key *key, const struct hf_yaml *node,
                 void *field);
 };
@@ -26,9 +27,9 @@ struct hf_key { /* one row */
     uint16_t offset, width; /* of the field in the target; width 0: nothing is stored */
     uint64_t low, high;     /* bounds of times (ms), sizes (bytes), numbers; lengths of lists */
     bool required;
-    const char *fallback;   /* what an absent key means, in the file's words; NULL = nothing */
-    const char *example;    /* what to write: "connect: 2s" is said as `connect: %s` */
-    const struct hf_word *words;    /* choices, and words besides numbers ("auto") */
+    const char *fallback;        /* what an absent key means, in the file's words; NULL = nothing */
+    const char *example;         /* what to write: "connect: 2s" is said as `connect: %s` */
+    const struct hf_word *words; /* choices, and words besides numbers ("auto") */
     const struct hf_schema *schema; /* of a mapping, or of each mapping in a list */
     const struct hf_type *item;     /* of each value in a list of values: checks it */
     /* Lists of mappings: where entry `index` is read into; NULL = told already, or pass it over.
@@ -42,7 +43,8 @@ struct hf_schema {
     const char *noun; /* "a server" */
     const struct hf_key *keys;
     unsigned key_count;
-    /* What one row cannot say: relations between keys. After all keys of a mapping without mistakes. */
+    /* What one row cannot say: relations between keys. After all keys of a mapping without
+     * mistakes. */
     void (*check)(struct hf_loader *loader, const struct hf_yaml *node, void *target);
 };
 
@@ -56,8 +58,8 @@ void hf_schema_read(struct hf_loader *loader, const struct hf_schema *schema,
                     const struct hf_yaml *node, void *target);
 
 extern const struct hf_type hf_type_mapping, hf_type_list, hf_type_mappings, hf_type_text,
-    hf_type_name, hf_type_number, hf_type_size, hf_type_time, hf_type_seconds,
-    hf_type_percent, hf_type_boolean, hf_type_word, hf_type_address, hf_type_ratio, hf_type_file;
+    hf_type_name, hf_type_number, hf_type_size, hf_type_time, hf_type_seconds, hf_type_percent,
+    hf_type_boolean, hf_type_word, hf_type_address, hf_type_ratio, hf_type_file;
 
 /* The text of a value, or NULL and told when it is a mapping, a list or empty. */
 const char *hf_type_scalar(struct hf_loader *loader, const struct hf_key *key,

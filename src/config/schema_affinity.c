@@ -76,8 +76,8 @@ static const struct strategy {
     const char *key;
     const char *also; /* words between blanks */
 } strategies[] = {
-    {"cookie", " mode hash idle lifetime max_age same_site secure http_only partitioned path domain "
-               "bounded_load "},
+    {"cookie", " mode hash idle lifetime max_age same_site secure http_only partitioned path "
+               "domain bounded_load "},
     {"source_ip", " hash ipv4_prefix ipv6_prefix expire size bounded_load "},
     {"learn", " expire size "},
     {"header", " hash expire size bounded_load "},

@@ -1,9 +1,9 @@
-/* The tables of a pool and of what stands in it. Layer: config. */
+/* The tables of a pool and of what stands in it. Threads: any, they are constant. Layer: config. */
 #pragma once
 #include "config/schema.h"
 
-/* A choice that is understood but has no value in the model yet: its row in unsupported.c keeps it out
- * of every snapshot. */
+/* A choice that is understood but has no value in the model yet: its row in unsupported.c keeps it
+ * out of every snapshot. */
 enum { HF_MODE_NOT_BUILT = 255 };
 
 enum hf_hash_mode { HF_HASH_MOD, HF_HASH_OF_COOKIE /* {hash: cookie, cookie: NAME}: mod N too */ };

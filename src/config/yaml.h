@@ -17,11 +17,11 @@ enum hf_yaml_kind { HF_YAML_SCALAR, HF_YAML_MAPPING, HF_YAML_SEQUENCE };
 
 struct hf_yaml { /* a node; everything it points to belongs to the file */
     enum hf_yaml_kind kind;
-    unsigned line;         /* from 1 */
-    bool broken;           /* its mistake was told: say no more about it */
-    bool plain;            /* scalar without quotes */
-    char *text;            /* scalar: NUL-terminated, no control characters */
-    const char *key;       /* when the parent is a mapping */
+    unsigned line;   /* from 1 */
+    bool broken;     /* its mistake was told: say no more about it */
+    bool plain;      /* scalar without quotes */
+    char *text;      /* scalar: NUL-terminated, no control characters */
+    const char *key; /* when the parent is a mapping */
     unsigned key_line;
     bool key_broken;
     struct hf_yaml *first, *last; /* children */
@@ -37,7 +37,8 @@ struct hf_yaml_file {
 };
 
 /* 0, or -EINVAL with at least one message; -ENOMEM. A mistake inside one scalar (an unset variable)
- * marks it broken and is told, and the tree is still made: 0. *ret_file is to be finished always. */
+ * marks it broken and is told, and the tree is still made: 0. *ret_file is to be finished always.
+ */
 int hf_yaml_parse(struct hf_slice text, struct hf_config_report *report,
                   struct hf_yaml_file *ret_file);
 void hf_yaml_fini(struct hf_yaml_file *file);

@@ -1,6 +1,6 @@
 /* An immutable snapshot of a configuration: what the whole process works by until the next reload.
- * Made by config/, read by everyone, never changed after it was published. Times are ms, sizes bytes.
- * Threads: any reader; references are counted. Layer: model. */
+ * Made by config/, read by everyone, never changed after it was published. Times are ms, sizes
+ * bytes. Threads: any reader; references are counted. Layer: model. */
 #pragma once
 #include "model/server.h"
 #include "net/address.h"
@@ -19,10 +19,10 @@ enum {
 enum hf_log_format { HF_ACCESS_JSON, HF_ACCESS_COMMON };
 
 struct hf_limits {
-    uint32_t connections;   /* client connections of the whole process */
-    uint32_t request_head;  /* bytes, <= HF_HEAD_SIZE_MAX */
-    uint16_t headers;       /* fields, <= HF_FIELDS_MAX */
-    uint64_t request_body;  /* bytes; 0 = unlimited */
+    uint32_t connections;  /* client connections of the whole process */
+    uint32_t request_head; /* bytes, <= HF_HEAD_SIZE_MAX */
+    uint16_t headers;      /* fields, <= HF_FIELDS_MAX */
+    uint64_t request_body; /* bytes; 0 = unlimited */
 };
 
 struct hf_timeouts { /* ms */
@@ -38,8 +38,13 @@ struct hf_listener_config {
     unsigned line; /* of the configuration file, for messages */
 };
 
-enum hf_balance { HF_BALANCE_ROUND_ROBIN, HF_BALANCE_LEAST_CONNECTIONS, HF_BALANCE_P2C,
-                  HF_BALANCE_RANDOM, HF_BALANCE_IP_HASH };
+enum hf_balance {
+    HF_BALANCE_ROUND_ROBIN,
+    HF_BALANCE_LEAST_CONNECTIONS,
+    HF_BALANCE_P2C,
+    HF_BALANCE_RANDOM,
+    HF_BALANCE_IP_HASH
+};
 const char *hf_balance_word(enum hf_balance balance);
 
 enum hf_affinity_kind { HF_AFFINITY_COOKIE_INSERT, HF_AFFINITY_HASH_COOKIE, HF_AFFINITY_SOURCE_IP };
@@ -47,12 +52,12 @@ enum hf_secure { HF_SECURE_AUTO, HF_SECURE_ALWAYS, HF_SECURE_NEVER };
 
 struct hf_affinity { /* one strategy of a pool; owned texts */
     enum hf_affinity_kind kind;
-    char *cookie;                 /* name; COOKIE_INSERT and HASH_COOKIE */
+    char *cookie;                           /* name; COOKIE_INSERT and HASH_COOKIE */
     struct hf_cookie_attributes attributes; /* COOKIE_INSERT; texts point into owned strings */
-    char *path, *domain;          /* owned, what attributes point to; domain may be NULL */
+    char *path, *domain; /* owned, what attributes point to; domain may be NULL */
     enum hf_secure secure;
-    uint64_t idle_s, lifetime_s;  /* 0 = unlimited */
-    struct hf_slice scope;        /* of the token: "pool\0cookie", owned by `scope_text` */
+    uint64_t idle_s, lifetime_s; /* 0 = unlimited */
+    struct hf_slice scope;       /* of the token: "pool\0cookie", owned by `scope_text` */
     char *scope_text;
     uint8_t ipv4_prefix, ipv6_prefix; /* SOURCE_IP (mod N) */
 };
@@ -63,15 +68,15 @@ enum hf_on_loss { HF_ON_LOSS_FRESH, HF_ON_LOSS_ERROR, HF_ON_LOSS_REDIRECT };
 enum hf_check_kind { HF_CHECK_NONE, HF_CHECK_TCP, HF_CHECK_HTTP };
 struct hf_health_check {
     enum hf_check_kind kind;
-    char *path;             /* owned; HTTP */
-    char *host;             /* owned; Host field of the check; NULL = the server's address */
+    char *path; /* owned; HTTP */
+    char *host; /* owned; Host field of the check; NULL = the server's address */
     uint16_t expect_low, expect_high; /* status range */
     uint32_t interval_ms, timeout_ms;
     uint16_t rise, fall;
 };
 
 struct hf_passive {
-    uint32_t failures;      /* 0 = off */
+    uint32_t failures; /* 0 = off */
     uint32_t window_ms, eject_ms;
     uint8_t ejected_percent_max;
 };
@@ -83,12 +88,12 @@ struct hf_retry {
     uint8_t on;             /* enum hf_retry_on bits */
 };
 
-struct hf_pool_server { /* a server as this configuration has it */
+struct hf_pool_server {       /* a server as this configuration has it */
     struct hf_server *server; /* counted */
     struct hf_address address;
     char address_text[HF_ADDRESS_TEXT_MAX];
-    uint32_t weight;        /* 1-256; 0 = only sessions it has */
-    bool backup;            /* used when no other server is usable */
+    uint32_t weight; /* 1-256; 0 = only sessions it has */
+    bool backup;     /* used when no other server is usable */
 };
 
 struct hf_pool_place { /* of the table id -> position; server_id 0 = free */
@@ -109,30 +114,30 @@ struct hf_pool {
     struct hf_retry retry;
     struct hf_pool_server *servers; /* owned; [server_count] */
     unsigned server_count;
-    unsigned index;         /* in config->pools */
+    unsigned index;               /* in config->pools */
     struct hf_pool_place *places; /* owned; NULL = hf_pool_find walks the servers */
-    unsigned place_mask;    /* places - 1 */
+    unsigned place_mask;          /* places - 1 */
 };
 
 struct hf_route {
-    char *host;             /* owned, lower case; NULL = any; "*.example.com" = one or
-                               more labels in front */
-    char *path;             /* owned, a prefix; "/" = all */
+    char *host;                 /* owned, lower case; NULL = any; "*.example.com" = one or
+                                   more labels in front */
+    char *path;                 /* owned, a prefix; "/" = all */
     const struct hf_pool *pool; /* borrowed from the same snapshot */
 };
 
 struct hf_config {
     uint32_t magic;
     atomic_uint references;
-    uint64_t generation;    /* counts reloads; 1 when new: who reloads sets it before publishing */
-    char *file;             /* owned: where it was read from */
+    uint64_t generation; /* counts reloads; 1 when new: who reloads sets it before publishing */
+    char *file;          /* owned: where it was read from */
     char node[HF_NAME_MAX];
-    unsigned workers;       /* 1..HF_WORKERS_MAX, `auto` resolved */
+    unsigned workers;             /* 1..HF_WORKERS_MAX, `auto` resolved */
     struct hf_address admin_bind; /* size 0 = no admin server */
-    char *admin_token;      /* owned; NULL = none */
-    char *state_dir;        /* owned */
-    int log_level;          /* enum hf_log_level */
-    char *access_path;      /* owned; NULL = off; "-" = stdout */
+    char *admin_token;            /* owned; NULL = none */
+    char *state_dir;              /* owned */
+    int log_level;                /* enum hf_log_level */
+    char *access_path;            /* owned; NULL = off; "-" = stdout */
     enum hf_log_format access_format;
     struct hf_token_key cookie_keys[HF_TOKEN_KEYS_MAX]; /* [0] seals */
     unsigned cookie_key_count;
@@ -145,7 +150,7 @@ struct hf_config {
     struct hf_route *routes; /* owned; [route_count], first match wins; one catch-all is made when
                                 there are none and exactly one pool serves http */
     unsigned route_count;
-    struct hf_pool *pools;   /* owned; [pool_count] */
+    struct hf_pool *pools; /* owned; [pool_count] */
     unsigned pool_count;
 };
 

@@ -11,21 +11,29 @@
 #include <stdint.h>
 
 enum {
-    HF_NAME_MAX = 64,       /* bytes of a pool's or a server's name, NUL included */
-    HF_SERVERS_MAX = 4096,  /* living servers of the process, over all pools */
+    HF_NAME_MAX = 64,      /* bytes of a pool's or a server's name, NUL included */
+    HF_SERVERS_MAX = 4096, /* living servers of the process, over all pools */
     HF_WORKERS_MAX = 64,
 };
 
 enum hf_admin_state { HF_ADMIN_READY, HF_ADMIN_DRAIN, HF_ADMIN_MAINTENANCE };
-enum hf_health { HF_HEALTH_UNKNOWN /* no check finished yet: counts as up */, HF_HEALTH_UP,
-                 HF_HEALTH_DOWN };
+enum hf_health {
+    HF_HEALTH_UNKNOWN /* no check finished yet: counts as up */,
+    HF_HEALTH_UP,
+    HF_HEALTH_DOWN
+};
 const char *hf_admin_state_word(enum hf_admin_state state); /* "ready" "drain" "maintenance" */
 /* 0 or -EINVAL */
 int hf_admin_state_parse(struct hf_slice word, enum hf_admin_state *ret_state);
 
 /* The state shown to people and used for decisions, from admin state, health and ejection. */
-enum hf_server_state { HF_SERVER_READY, HF_SERVER_DRAIN, HF_SERVER_MAINTENANCE, HF_SERVER_DOWN,
-                       HF_SERVER_EJECTED };
+enum hf_server_state {
+    HF_SERVER_READY,
+    HF_SERVER_DRAIN,
+    HF_SERVER_MAINTENANCE,
+    HF_SERVER_DOWN,
+    HF_SERVER_EJECTED
+};
 const char *hf_server_state_word(enum hf_server_state state);
 
 /* One row = enum, metric name, labels, help: what is counted for each server. */
@@ -54,7 +62,7 @@ enum hf_server_counter {
 #define HF_SERVER_COUNTER_ENUM(id, name, labels, help) HF_SERVER_##id,
     HF_SERVER_COUNTERS(HF_SERVER_COUNTER_ENUM)
 #undef HF_SERVER_COUNTER_ENUM
-    HF_SERVER_COUNTER_COUNT
+        HF_SERVER_COUNTER_COUNT
 };
 
 struct hf_server_shard { /* one a worker, plus one for the control thread (index 0) */
@@ -63,15 +71,15 @@ struct hf_server_shard { /* one a worker, plus one for the control thread (index
 
 struct hf_server {
     uint32_t magic;
-    uint32_t slot;         /* < HF_SERVERS_MAX, unique among living servers: index for per-worker
-                              arrays; used again after the last unref */
-    uint64_t id;           /* hf_server_id(pool, name) */
+    uint32_t slot; /* < HF_SERVERS_MAX, unique among living servers: index for per-worker
+                      arrays; used again after the last unref */
+    uint64_t id;   /* hf_server_id(pool, name) */
     atomic_uint references;
     char pool[HF_NAME_MAX];
     char name[HF_NAME_MAX];
 
-    _Atomic uint8_t admin;   /* enum hf_admin_state; written by the admin API */
-    _Atomic uint8_t health;  /* enum hf_health; written by the health checker */
+    _Atomic uint8_t admin;             /* enum hf_admin_state; written by the admin API */
+    _Atomic uint8_t health;            /* enum hf_health; written by the health checker */
     _Atomic uint64_t ejected_until_ms; /* monotonic; 0 = not; written by passive checks */
     _Atomic uint64_t up_since_ms;      /* monotonic; when it last became usable (slow start) */
     _Atomic uint64_t state_since_ms;   /* monotonic; last change of admin or health */
@@ -81,14 +89,16 @@ struct hf_server {
     _Atomic uint64_t ewma_at_us;       /* when it was last updated, monotonic */
 
     struct { /* passive failure counting: a window that starts at the first failure */
-        _Atomic uint64_t window; /* start (monotonic ms) and count in one word: upstream/passive.c */
+        _Atomic uint64_t
+            window; /* start (monotonic ms) and count in one word: upstream/passive.c */
     } passive;
 
     unsigned shard_count;
     struct hf_server_shard *shards; /* owned; [shard_count] */
 };
 
-/* Stable: XXH3 of pool, NUL, name. Never 0. Both shorter than HF_NAME_MAX: check what a peer sent. */
+/* Stable: XXH3 of pool, NUL, name. Never 0. Both shorter than HF_NAME_MAX: check what a peer sent.
+ */
 uint64_t hf_server_id(struct hf_slice pool, struct hf_slice name);
 
 /* Finds the living server of that identity or makes one; the caller holds a reference.
