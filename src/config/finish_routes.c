@@ -14,10 +14,11 @@ static struct hf_pool *find_pool(struct hf_loader *loader, const char *name, uns
         names[i] = config->pools[i].name;
     }
     const char *near = hf_report_nearest(name, names, config->pool_count, sizeof(names[0]));
-    if (near == NULL && config->pool_count > 0)
-        near = names[0];
     if (near != NULL)
         hf_loader_tell(loader, line, "there is no pool '%s': did you mean '%s'?", name, near);
+    else if (config->pool_count > 0) /* else their absence was told */
+        hf_loader_tell(loader, line, "there is no pool '%s': write the name of one, such as '%s'",
+                       name, names[0]);
     return NULL;
 }
 

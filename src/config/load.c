@@ -118,8 +118,7 @@ static int read_file(const char *file, struct hf_config_report *report, char **r
 static bool root_is_mapping(struct hf_loader *loader, const struct hf_yaml_file *yaml)
 {
     if (yaml->count == 0) {
-        hf_loader_tell(loader, 0,
-                       "the file is empty: write listeners and pools (see minimal.yaml)");
+        hf_loader_tell(loader, 0, "the file is empty: write at least listeners and pools");
         return false;
     }
     loader->root = yaml->documents[0];

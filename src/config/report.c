@@ -74,6 +74,18 @@ static unsigned edit_distance(const char *a, size_t a_size, const char *b, size_
     return rows[a_size % 3][b_size];
 }
 
+/* "warn" for "warning": what edit distance does not call near. */
+static const char *longer_form(const char *word, size_t size, const char *const *words,
+                               size_t count, size_t stride)
+{
+    for (size_t i = 0; size >= 3 && i < count; i++) {
+        const char *candidate = *(const char *const *)((const char *)words + i * stride);
+        if (candidate != NULL && strncmp(word, candidate, size) == 0)
+            return candidate;
+    }
+    return NULL;
+}
+
 const char *hf_report_nearest(const char *word, const char *const *words, size_t count,
                               size_t stride)
 {
@@ -94,5 +106,5 @@ const char *hf_report_nearest(const char *word, const char *const *words, size_t
             nearest = candidate;
         }
     }
-    return nearest;
+    return nearest ? nearest : longer_form(word, size, words, count, stride);
 }

@@ -16,7 +16,7 @@ void hf_report_sort(struct hf_config_report *report);
 
 enum { HF_NEAREST_SIZE_MAX = 40 /* longer words are not compared */ };
 /* The nearest of count words `stride` bytes apart, by edit distance with transpositions (Damerau
- * 1964, in the restricted form), or NULL when none is near enough to have been meant. A NULL word
- * is passed over. */
+ * 1964, in the restricted form), or the first that starts with it, or NULL when none is near enough
+ * to have been meant. A NULL word is passed over. */
 const char *hf_report_nearest(const char *word, const char *const *words, size_t count,
                               size_t stride);

@@ -249,6 +249,12 @@ static int read_on_loss(struct hf_loader *loader, const struct hf_key *key,
                         const struct hf_yaml *node, void *field)
 {
     struct hf_pool *pool = field;
+    if (node->kind == HF_YAML_SCALAR && strcmp(node->text, "redirect") == 0) {
+        hf_loader_tell(loader, node->line,
+                       "'on_loss' is 'redirect' without a place to go: write on_loss: %s",
+                       key->example);
+        return -EINVAL;
+    }
     if (node->kind == HF_YAML_SCALAR) {
         int word = HF_ON_LOSS_FRESH;
         struct hf_key choice = *key;

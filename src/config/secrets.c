@@ -193,37 +193,38 @@ static bool cookie_inserted(const struct hf_config *config)
     return false;
 }
 
+/* Reads the key in state_dir, made first when there is none and one may be made. */
+static int read_generated(struct hf_loader *loader, const char *path, struct hf_token_key *key)
+{
+    int rc = read_key(path, key);
+    if (rc != -ENOENT || !loader->generate_keys || loader->report->count > 0)
+        return rc;
+    rc = make_key(loader->config->state_dir, path);
+    return rc == 0 ? read_key(path, key) : rc;
+}
+
 static void load_generated(struct hf_loader *loader)
 {
     struct hf_config *config = loader->config;
-    unsigned line =
-        hf_yaml_get(loader->root, "state_dir") ? hf_yaml_line(loader->root, "state_dir") : 0;
+    const struct hf_yaml *state_dir = hf_yaml_get(loader->root, "state_dir");
+    unsigned line = state_dir ? state_dir->line : 0;
+    struct hf_token_key key = {.id = 1};
     char *path = NULL;
     if (config->state_dir == NULL || asprintf(&path, "%s/cookie-1.key", config->state_dir) < 0) {
         loader->out_of_memory = true;
         return;
     }
-    struct hf_token_key key = {.id = 1};
-    int rc = read_key(path, &key);
-    if (rc == -ENOENT && loader->generate_keys && loader->report->count == 0) {
-        rc = make_key(config->state_dir, path);
-        if (rc == 0)
-            rc = read_key(path, &key);
-        if (rc != 0) {
-            hf_loader_tell(loader, line,
-                           "there are no cookie_keys, and one cannot be made in '%s' (%s): set "
-                           "state_dir to a folder that can be written, or write cookie_keys",
-                           config->state_dir, strerror(-rc));
-            goto out;
-        }
-    }
-    /* A mere check may run as another user, before the proxy ever ran. */
-    bool excused = !loader->generate_keys && (rc == -ENOENT || rc == -EACCES || rc == -ENOTDIR);
+    int rc = read_generated(loader, path, &key);
     if (rc == 0)
         config->cookie_keys[config->cookie_key_count++] = key;
-    else if (!excused && !(rc == -ENOENT && loader->report->count > 0))
+    else if (rc == -EBADMSG || rc == -EPERM || rc == -EINVAL || rc == -EFBIG)
         tell_key(loader, line, path, rc);
-out:
+    else if (loader->generate_keys && loader->report->count == 0)
+        /* A mere check is excused: it may run as another user, before the proxy ever ran. */
+        hf_loader_tell(loader, line,
+                       "there are no cookie_keys, and one cannot be made in '%s' (%s): set "
+                       "state_dir to a folder that can be written, or write cookie_keys",
+                       config->state_dir, strerror(-rc));
     explicit_bzero(&key, sizeof(key));
     free(path);
 }

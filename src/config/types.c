@@ -195,7 +195,9 @@ static int read_number(struct hf_loader *loader, const struct hf_key *key,
     uint64_t value = word ? (uint64_t)word->value : 0;
     if (word == NULL) {
         if (!hf_slice_to_u64(hf_slice_text(text), &value))
-            return tell_value(loader, key, node, "write a whole number");
+            return tell_value(loader, key, node,
+                              key->words ? "write a whole number or a word"
+                                         : "write a whole number");
         if (in_range(loader, key, node, value, format_number) != 0)
             return -EINVAL;
     }
