@@ -87,8 +87,10 @@ size_t hf_cookie_remove(struct hf_slice value, struct hf_slice name, char *out)
         size = append_run(hf_slice(value.bytes + run, before - run), out, size);
         run = end;
     }
+    if (run == 0 && value.size > 0)
+        memcpy(out, value.bytes, value.size);
     if (run == 0)
-        return append_run(value, out, 0);
+        return value.size;
     size = append_run(hf_slice(value.bytes + run, value.size - run), out, size);
     return holds_pairs(out, size) ? size : 0;
 }
@@ -105,6 +107,14 @@ static bool is_attribute_text(struct hf_slice text)
            (text.size == 0 || memchr(text.bytes, ';', text.size) == NULL);
 }
 
+static bool is_domain(struct hf_slice text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (!hf_scan_is(text.bytes[i], HF_SCAN_PLAIN) && text.bytes[i] != '.')
+            return false;
+    return true;
+}
+
 const char *hf_cookie_attributes_check(const struct hf_cookie_attributes *attributes)
 {
     struct hf_slice name = attributes->name, path = attributes->path, domain = attributes->domain;
@@ -113,7 +123,7 @@ const char *hf_cookie_attributes_check(const struct hf_cookie_attributes *attrib
         return "the name may hold letters, digits and !#$%&'*+-.^_`|~ only";
     if (path.size == 0 || path.bytes[0] != '/' || !is_attribute_text(path))
         return "the path must start with / and hold no ; or control character";
-    if (domain.size > 0 && !hf_scan_all(domain.bytes, domain.size, HF_SCAN_HOST))
+    if (!is_domain(domain))
         return "the domain must be a host name";
     if (has_prefix(name, HF_SLICE("__Host-")) &&
         (!attributes->secure || !at_root || domain.size > 0))

@@ -1,5 +1,6 @@
 /* Cookie and Set-Cookie as bytes (RFC 6265bis): finding, cutting out, writing.
- * One linear pass; quotes are data; names compare by exact case. Pure. Layer: proto. */
+ * One linear pass; quotes are data; names compare by exact case.
+ * Pure. Threads: any. Layer: proto. */
 #pragma once
 #include "proto/http.h"
 
@@ -16,7 +17,8 @@ void hf_cookie_find(const struct hf_head *head, struct hf_slice name,
 size_t hf_cookie_remove(struct hf_slice value, struct hf_slice name, char *out);
 
 enum hf_same_site { HF_SAME_SITE_UNSET, HF_SAME_SITE_LAX, HF_SAME_SITE_STRICT, HF_SAME_SITE_NONE };
-struct hf_cookie_attributes { /* borrowed texts, valid as configured: checked there */
+/* Borrowed texts, valid as configured: checked there. */
+struct hf_cookie_attributes {
     struct hf_slice name, path, domain; /* empty domain = host-only */
     uint64_t max_age_s;                 /* 0 = a session cookie */
     enum hf_same_site same_site;

@@ -4,27 +4,25 @@
 #include "base/slice.h"
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-enum { HF_GUARD_SIZE = 64 * 1024 }; /* a multiple of every page size in use */
+enum { HF_GUARD_SIZE = 64 * 1024 }; /* a multiple of the page size, as is the fence */
 
 struct hf_guard {
-    char *area; /* owned: HF_GUARD_SIZE writable bytes, then a page that may not be touched */
+    char *area; /* owned: HF_GUARD_SIZE writable bytes, then as many that may not be touched */
 };
 
 static inline struct hf_guard hf_guard_init(void)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    char *area = mmap(NULL, HF_GUARD_SIZE + page, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (area == MAP_FAILED || mprotect(area + HF_GUARD_SIZE, page, PROT_NONE) != 0)
+    char *area =
+        mmap(NULL, 2 * HF_GUARD_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (area == MAP_FAILED || mprotect(area + HF_GUARD_SIZE, HF_GUARD_SIZE, PROT_NONE) != 0)
         abort();
     return (struct hf_guard){area};
 }
 
 static inline void hf_guard_fini(struct hf_guard *guard)
 {
-    munmap(guard->area, HF_GUARD_SIZE + (size_t)sysconf(_SC_PAGESIZE));
+    munmap(guard->area, 2 * HF_GUARD_SIZE);
     guard->area = NULL;
 }
 

@@ -6,16 +6,25 @@
 #include <stdint.h>
 
 enum {
-    HF_FIELDS_MAX = 256,           /* room in a head; limits.headers may be set up to it */
-    HF_HEAD_SIZE_MAX = 48 * 1024,  /* limits.request_head may be set up to it */
-    HF_HEAD_LINE_MAX = 8 * 1024,   /* a request line, a status line, one field line */
+    HF_FIELDS_MAX = 256,          /* room in a head; limits.headers may be set up to it */
+    HF_HEAD_SIZE_MAX = 48 * 1024, /* limits.request_head may be set up to it */
+    HF_HEAD_LINE_MAX = 8 * 1024,  /* a request line, a status line, one field line */
     HF_METHOD_SIZE_MAX = 64,
     HF_TRAILER_SIZE_MAX = 4 * 1024,
 };
 
-enum hf_method { /* compared by exact case; anything else is OTHER and forwarded verbatim */
-    HF_METHOD_OTHER, HF_METHOD_GET, HF_METHOD_HEAD, HF_METHOD_POST, HF_METHOD_PUT,
-    HF_METHOD_DELETE, HF_METHOD_CONNECT, HF_METHOD_OPTIONS, HF_METHOD_TRACE, HF_METHOD_PATCH,
+/* Compared by exact case; anything else is OTHER and forwarded verbatim. */
+enum hf_method {
+    HF_METHOD_OTHER,
+    HF_METHOD_GET,
+    HF_METHOD_HEAD,
+    HF_METHOD_POST,
+    HF_METHOD_PUT,
+    HF_METHOD_DELETE,
+    HF_METHOD_CONNECT,
+    HF_METHOD_OPTIONS,
+    HF_METHOD_TRACE,
+    HF_METHOD_PATCH,
 };
 /* RFC 9110 9.2.2; OTHER, POST, PATCH and CONNECT are not. */
 bool hf_method_idempotent(enum hf_method method);
@@ -39,33 +48,34 @@ struct hf_field {
     uint16_t value_size; /* trimmed of OWS */
     uint32_t name;       /* offset from base */
     uint32_t value;
-    uint8_t id;          /* enum hf_field_id */
-    bool drop;           /* hop-by-hop or named by Connection: never forwarded */
+    uint8_t id; /* enum hf_field_id */
+    bool drop;  /* hop-by-hop or named by Connection: never forwarded */
 };
 
-enum hf_body { /* how the message's content is delimited on the wire it came by (RFC 9112 6.3) */
+/* How the message's content is delimited on the wire it came by (RFC 9112 6.3). */
+enum hf_body {
     HF_BODY_NONE,
-    HF_BODY_LENGTH,      /* content_length bytes, > 0 */
+    HF_BODY_LENGTH, /* content_length bytes, > 0 */
     HF_BODY_CHUNKED,
     HF_BODY_UNTIL_CLOSE, /* responses only */
 };
 
 struct hf_head {
-    const char *base;     /* borrowed: the buffer that holds the head; set again if it moves */
-    uint32_t size;        /* bytes of the head, final empty line included */
+    const char *base; /* borrowed: the buffer that holds the head; set again if it moves */
+    uint32_t size;    /* bytes of the head, final empty line included */
     uint16_t field_count;
-    uint8_t version_minor; /* HTTP/1.x */
-    uint8_t body;          /* enum hf_body */
+    uint8_t version_minor;   /* HTTP/1.x */
+    uint8_t body;            /* enum hf_body */
     uint64_t content_length; /* of HF_BODY_LENGTH; for a HEAD/304 response what was announced */
     bool has_content_length;
-    bool keep_alive;   /* the peer will keep the connection, by version and Connection (9112 9.3) */
-    bool upgrade;      /* `Connection: upgrade` and an Upgrade field are both there */
+    bool keep_alive; /* the peer will keep the connection, by version and Connection (9112 9.3) */
+    bool upgrade;    /* `Connection: upgrade` and an Upgrade field are both there */
     /* of a request */
     bool expect_continue;
     uint8_t method;        /* enum hf_method */
     bool options_asterisk; /* OPTIONS * */
     struct hf_span method_text;
-    struct hf_span path;      /* origin-form: "/a/b?q"; "*"; scheme and host cut off absolute-form */
+    struct hf_span path; /* origin-form: "/a/b?q"; "*"; scheme and host cut off absolute-form */
     struct hf_span authority; /* from absolute-form, else from Host; may be empty (HTTP/1.0) */
     /* of a response */
     uint16_t status;
@@ -77,7 +87,8 @@ static inline struct hf_slice hf_head_span(const struct hf_head *head, struct hf
 {
     return hf_slice(head->base + span.offset, span.size);
 }
-static inline struct hf_slice hf_field_name(const struct hf_head *head, const struct hf_field *field)
+static inline struct hf_slice hf_field_name(const struct hf_head *head,
+                                            const struct hf_field *field)
 {
     return hf_slice(head->base + field->name, field->name_size);
 }

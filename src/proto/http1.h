@@ -32,11 +32,14 @@ struct hf_http1_parser { /* zeroed = start of a message; resumes where the last 
 };
 
 /* bytes[0..size) is everything since the start of the message, possibly at a new address since the
- * last call; *head is the same one until DONE or BAD, and undefined before. DONE: *head is filled, head->base = bytes, head->size is what was used. The whole of
- * framing is settled: body kind, length, keep_alive; hop-by-hop fields are marked `drop`, also
- * those that Connection names, underscore names, Proxy-Connection, Keep-Alive, TE, Trailer,
- * Upgrade (unless head->upgrade names only "websocket" or another single non-h2c token),
- * HTTP2-Settings, Expect, Content-Length and Transfer-Encoding (the writer sets its own framing). */
+ * last call; *head is the same one in all calls of a message, and undefined before DONE.
+ * DONE: *head is filled, head->base = bytes, head->size is what was used. The whole of framing is
+ * settled: body kind, length, keep_alive; hop-by-hop fields are marked `drop`, also those that
+ * Connection names, underscore names, Proxy-Connection, Keep-Alive, TE, Trailer, Upgrade (unless
+ * head->upgrade: it then names only "websocket" or another single non-h2c token), HTTP2-Settings,
+ * Expect, Content-Length and Transfer-Encoding (the writer sets its own framing).
+ * Connection cannot name away fields for all recipients (RFC 9110 7.6.1): those of
+ * http_fields.def, Authorization, Content-Type and their like stay. */
 enum hf_codec hf_http1_parse_request(struct hf_http1_parser *parser, struct hf_head *head,
                                      const char *bytes, size_t size,
                                      const struct hf_http1_limits *limits);
@@ -46,17 +49,17 @@ enum hf_codec hf_http1_parse_response(struct hf_http1_parser *parser, struct hf_
                                       const char *bytes, size_t size, enum hf_method request_method,
                                       const struct hf_http1_limits *limits);
 
-struct hf_http1_chunked { /* zeroed = before the first chunk */
-    uint64_t left;       /* bytes of the current chunk still to come */
-    uint32_t line_size;  /* digits of the current size line, or bytes of the trailers */
+struct hf_http1_chunked {     /* zeroed = before the first chunk */
+    uint64_t left;            /* bytes of the current chunk still to come */
+    uint32_t line_size;       /* digits of the current size line, or bytes of the trailers */
     uint32_t extensions_size; /* bytes of chunk extensions so far, capped over the message */
     uint8_t state;
-    uint8_t reason;      /* enum hf_http1_reason after HF_CODEC_BAD */
+    uint8_t reason; /* enum hf_http1_reason after HF_CODEC_BAD */
 };
 /* Decodes from bytes[0..size): sets *ret_used (bytes taken, framing included) and *ret_content, the
  * next run of content inside `bytes`, at most one run a call. NEED_MORE with *ret_used == 0 means
- * nothing can be done without more; else call again. DONE, which never comes with content: final chunk and trailers were read (the
- * trailers are checked, then dropped, RFC 9110 6.5.1). */
+ * nothing can be done without more; else call again. DONE, which never comes with content: final
+ * chunk and trailers were read (the trailers are checked, then dropped, RFC 9110 6.5.1). */
 enum hf_codec hf_http1_chunked_decode(struct hf_http1_chunked *chunked, const char *bytes,
                                       size_t size, size_t *ret_used, struct hf_slice *ret_content);
 enum { HF_HTTP1_CHUNK_HEAD_MAX = 18 }; /* 16 hex digits and CRLF */

@@ -45,14 +45,6 @@ static struct next wrong(enum hf_http1_reason reason)
     return (struct next){AT_BAD, reason};
 }
 
-static int hex_digit(char byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    char lower = (char)(byte | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 static bool is_blank(char byte)
 {
     return byte == ' ' || byte == '\t';
@@ -60,7 +52,7 @@ static bool is_blank(char byte)
 
 static struct next take_size(struct hf_http1_chunked *chunked, char byte)
 {
-    int digit = hex_digit(byte);
+    int digit = hf_scan_hex_digit(byte);
     if (digit >= 0) {
         if (++chunked->line_size > SIZE_DIGITS_MAX || chunked->left > INT64_MAX >> 4)
             return wrong(HF_HTTP1_BAD_CHUNK_SIZE);

@@ -4,7 +4,7 @@
 /* How long a message is (RFC 9112 6). What two parsers could read differently is refused: lists and
  * repetitions of a length, and any coding but `chunked`. */
 
-static void wrong(struct hf_http1_framing *framing, enum hf_http1_reason reason)
+static void refuse(struct hf_http1_framing *framing, enum hf_http1_reason reason)
 {
     if (framing->wrong == HF_HTTP1_OK)
         framing->wrong = reason;
@@ -13,11 +13,11 @@ static void wrong(struct hf_http1_framing *framing, enum hf_http1_reason reason)
 static void read_length(struct hf_http1_framing *framing, struct hf_slice value)
 {
     if (framing->has_length)
-        wrong(framing, HF_HTTP1_DUPLICATE_LENGTH);
+        refuse(framing, HF_HTTP1_DUPLICATE_LENGTH);
     framing->has_length = true;
     uint64_t length = 0;
     if (!hf_slice_to_u64(value, &length) || length > INT64_MAX)
-        wrong(framing, HF_HTTP1_BAD_LENGTH);
+        refuse(framing, HF_HTTP1_BAD_LENGTH);
     else
         framing->length = length;
 }
@@ -33,7 +33,7 @@ static void read_coding(struct hf_http1_framing *framing, struct hf_slice value)
         bool chunked = hf_slice_equal_nocase(coding, HF_SLICE("chunked"));
         bool token = coding.size > 0 && hf_scan_all(coding.bytes, coding.size, HF_SCAN_TOKEN);
         if (!token || framing->coding_is_chunked || framing->coding_is_list)
-            wrong(framing, HF_HTTP1_BAD_CODING); /* no name, or something behind `chunked` */
+            refuse(framing, HF_HTTP1_BAD_CODING); /* no name, or something behind `chunked` */
         framing->coding_is_list = chunked && framing->has_coding;
         framing->coding_is_chunked = chunked && !framing->has_coding;
         framing->has_coding = true;

@@ -127,7 +127,7 @@ static enum go take_method(struct reader *r)
 
 static enum go take_target(struct reader *r)
 {
-    r->at = hf_scan_target(r->bytes, r->at, r->end);
+    r->at = hf_scan(r->bytes, r->at, r->end, HF_SCAN_TARGET);
     if (r->at == r->end)
         return out_of_bytes(r);
     struct hf_span target = marked(r);
@@ -206,7 +206,7 @@ static enum go take_phrase_blank(struct reader *r)
 
 static enum go take_phrase(struct reader *r)
 {
-    r->at = hf_scan_value(r->bytes, r->at, r->end);
+    r->at = hf_scan(r->bytes, r->at, r->end, HF_SCAN_VALUE);
     if (r->at == r->end)
         return out_of_bytes(r);
     if (r->bytes[r->at] != '\r')
@@ -248,7 +248,7 @@ static enum go bad_name(struct reader *r, char stop)
 static enum go take_name(struct reader *r)
 {
     struct hf_field *field = &r->head->fields[r->head->field_count];
-    while ((r->at = hf_scan_plain(r->bytes, r->at, r->end)) < r->end &&
+    while ((r->at = hf_scan(r->bytes, r->at, r->end, HF_SCAN_PLAIN)) < r->end &&
            hf_scan_is(r->bytes[r->at], HF_SCAN_TOKEN)) {
         field->drop |= r->bytes[r->at] == '_' && !r->is_response;
         r->at++;
@@ -294,7 +294,7 @@ static enum go take_value_blank(struct reader *r)
 
 static enum go take_value(struct reader *r)
 {
-    r->at = hf_scan_value(r->bytes, r->at, r->end);
+    r->at = hf_scan(r->bytes, r->at, r->end, HF_SCAN_VALUE);
     if (r->at == r->end)
         return out_of_bytes(r);
     if (r->bytes[r->at] != '\r')

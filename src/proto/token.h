@@ -28,20 +28,26 @@ struct hf_token_key {
     uint8_t bytes[HF_TOKEN_KEY_SIZE];
 };
 
-enum hf_token_verdict { HF_TOKEN_VALID, HF_TOKEN_OLD_KEY /* valid, sealed by an earlier key */,
-                        HF_TOKEN_MALFORMED /* length, alphabet, version */,
-                        HF_TOKEN_UNKNOWN_KEY, HF_TOKEN_FORGED };
+enum hf_token_verdict {
+    HF_TOKEN_VALID,
+    HF_TOKEN_OLD_KEY,   /* valid, sealed by an earlier key */
+    HF_TOKEN_MALFORMED, /* length, alphabet, version */
+    HF_TOKEN_UNKNOWN_KEY,
+    HF_TOKEN_FORGED,
+};
 
 struct hf_token_sealer; /* prepared cipher state for a key set */
-/* keys[0] seals, all open. 0 or negative errno. The keys are copied and wiped at free. */
+/* keys[0] seals, all open. 0, -EINVAL (no key, too many, an id of 0 or given twice) or -ENOMEM. The
+ * keys are copied and wiped at free. */
 int hf_token_sealer_new(const struct hf_token_key *keys, unsigned count,
                         struct hf_token_sealer **ret_sealer);
 void hf_token_sealer_free(struct hf_token_sealer **sealer);
 void hf_token_seal(struct hf_token_sealer *sealer, struct hf_slice scope,
                    const struct hf_token *token, char out[HF_TOKEN_TEXT_SIZE]);
-/* VALID and OLD_KEY fill *ret_token. Lifetimes are not judged here. */
+/* VALID and OLD_KEY fill *ret_token. Lifetimes are not judged here; a scope is at most
+ * HF_TOKEN_SCOPE_MAX bytes. */
 enum hf_token_verdict hf_token_open(struct hf_token_sealer *sealer, struct hf_slice scope,
                                     struct hf_slice text, struct hf_token *ret_token);
-/* A key file holds 64 hex digits and a newline. 0, or -EINVAL. */
+/* A key file holds 64 hex digits and a newline, which may be missing. 0, or -EINVAL. */
 int hf_token_key_parse(struct hf_slice text, uint8_t ret_bytes[HF_TOKEN_KEY_SIZE]);
 void hf_token_key_format(const uint8_t bytes[HF_TOKEN_KEY_SIZE], char out[65]);

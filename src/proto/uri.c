@@ -1,14 +1,6 @@
 #include "proto/uri.h"
 #include "proto/scan.h"
 
-static int hex_digit(char byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    char lower = (char)(byte | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 static bool is_unreserved(char byte)
 {
     return hf_scan_is(byte, HF_SCAN_PLAIN) || byte == '.' || byte == '_' || byte == '~';
@@ -28,8 +20,8 @@ static size_t copy_segment(struct hf_slice segment, char *out)
             out[size++] = *from;
             continue;
         }
-        int high = end - at > 2 ? hex_digit(from[1]) : -1;
-        int low = high >= 0 ? hex_digit(from[2]) : -1;
+        int high = end - at > 2 ? hf_scan_hex_digit(from[1]) : -1;
+        int low = high >= 0 ? hf_scan_hex_digit(from[2]) : -1;
         if (low < 0) {
             memcpy(out + size, from, end - at);
             return size + end - at;
