@@ -44,7 +44,8 @@ struct hf_affinity_request { /* what a strategy may look at; borrowed for the ca
 struct hf_affinity_worker {         /* one a worker and snapshot */
     struct hf_token_sealer *sealer; /* owned */
     struct hf_rng rng;
-    struct hf_balance_state *balance;             /* owned, [pool_count] */
+    struct hf_balance_state *balance; /* owned, [pool_count] */
+    unsigned pool_count;
     uint64_t verdicts[HF_AFFINITY_VERDICT_COUNT]; /* the owner copies these into its counters */
 };
 /* 0 or negative errno. */
@@ -60,12 +61,12 @@ struct hf_affinity_choice {
                            of a client meet on the same one */
     uint64_t issued_s, seen_s;
     uint32_t epoch;
-    uint8_t verdict; /* enum hf_affinity_verdict of the strategy that decided (or the last) */
+    uint8_t verdict; /* enum hf_affinity_verdict of the strategy that decided, or the last that
+                        found anything; worker->verdicts counts those of all */
     int8_t strategy; /* index of it, or -1: the balancer chose */
     bool pin_valid;  /* a valid token for `owner` came with the request */
     bool refresh;    /* the token should be sealed again though the server stays */
     bool lost;       /* the owner is judged down, in maintenance or gone: on_loss applies */
-    uint64_t tried;  /* bit = pool index mod 64 already tried: see hf_affinity_next */
 };
 
 /* Looks for the client's key and chooses. */

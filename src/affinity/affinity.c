@@ -1,0 +1,165 @@
+#include "affinity/affinity.h"
+
+#include "affinity/candidates.h"
+#include "affinity/cookie_insert/cookie_insert.h"
+#include "affinity/hash_cookie/hash_cookie.h"
+#include "affinity/source_ip/source_ip.h"
+#include "base/assert.h"
+#include <errno.h>
+#include <stdlib.h>
+
+static const hf_strategy_fn strategies[] = {
+    [HF_AFFINITY_COOKIE_INSERT] = hf_cookie_insert_identify,
+    [HF_AFFINITY_HASH_COOKIE] = hf_hash_cookie_identify,
+    [HF_AFFINITY_SOURCE_IP] = hf_source_ip_identify,
+};
+enum { STRATEGY_COUNT = sizeof(strategies) / sizeof(strategies[0]) };
+
+const char *hf_affinity_verdict_word(enum hf_affinity_verdict verdict)
+{
+    static const char *const words[] = {
+#define HF_AFFINITY_WORD(id, word, help) [HF_AFFINITY_##id] = word,
+        HF_AFFINITY_VERDICTS(HF_AFFINITY_WORD)
+#undef HF_AFFINITY_WORD
+    };
+    REQUIRE((unsigned)verdict < HF_AFFINITY_VERDICT_COUNT);
+    return words[verdict];
+}
+
+int hf_affinity_worker_init(struct hf_affinity_worker *worker, const struct hf_config *config)
+{
+    REQUIRE(worker != NULL && config != NULL);
+    *worker = (struct hf_affinity_worker){0};
+    hf_rng_seed_random(&worker->rng);
+    worker->balance = calloc(config->pool_count + 1, sizeof(*worker->balance));
+    int result = worker->balance != NULL ? 0 : -ENOMEM;
+    for (unsigned i = 0; result == 0 && i < config->pool_count; i++) {
+        REQUIRE(config->pools[i].index == i);
+        result = hf_balance_state_init(&worker->balance[i], config->pools[i].server_count);
+        worker->pool_count += result == 0;
+    }
+    if (result == 0 && config->cookie_key_count > 0)
+        result =
+            hf_token_sealer_new(config->cookie_keys, config->cookie_key_count, &worker->sealer);
+    if (result < 0)
+        hf_affinity_worker_fini(worker);
+    return result;
+}
+
+void hf_affinity_worker_fini(struct hf_affinity_worker *worker)
+{
+    REQUIRE(worker != NULL);
+    for (unsigned i = 0; i < worker->pool_count; i++)
+        hf_balance_state_fini(&worker->balance[i]);
+    free(worker->balance);
+    hf_token_sealer_free(&worker->sealer);
+    *worker = (struct hf_affinity_worker){0};
+}
+
+void hf_affinity_identify(struct hf_affinity_worker *worker, const struct hf_pool *pool,
+                          const struct hf_affinity_request *request,
+                          struct hf_affinity_choice *ret_choice)
+{
+    REQUIRE(pool->index < worker->pool_count && pool->affinity_count <= HF_AFFINITIES_MAX);
+    struct hf_affinity_choice choice = {.owner = -1, .server = -1, .strategy = -1};
+    for (unsigned i = 0; i < pool->affinity_count; i++) {
+        const struct hf_affinity *affinity = &pool->affinities[i];
+        REQUIRE((unsigned)affinity->kind < STRATEGY_COUNT);
+        enum hf_affinity_verdict verdict =
+            strategies[affinity->kind](worker, pool, affinity, request, &choice);
+        worker->verdicts[verdict]++;
+        if (verdict != HF_AFFINITY_NONE)
+            choice.verdict = (uint8_t)verdict;
+        if (choice.server >= 0 || choice.lost) {
+            choice.strategy = (int8_t)i;
+            *ret_choice = choice;
+            return;
+        }
+    }
+    choice.client_id = hf_rng_u64(&worker->rng);
+    choice.server = hf_candidates_balance(worker, pool, request);
+    *ret_choice = choice;
+}
+
+int hf_affinity_next(struct hf_affinity_worker *worker, const struct hf_pool *pool,
+                     const struct hf_affinity_choice *choice, const uint16_t *tried,
+                     unsigned tried_count, uint64_t now_ms)
+{
+    REQUIRE(pool->index < worker->pool_count && choice != NULL);
+    return hf_candidates_rendezvous(pool, choice->client_id, tried, tried_count, now_ms);
+}
+
+/* The strategy that writes pins for this choice: the one that found the client's, else the first of
+ * its kind that was asked. One that stands behind the strategy which decided is not needed. */
+static const struct hf_affinity *pinning(const struct hf_pool *pool,
+                                         const struct hf_affinity_choice *choice)
+{
+    unsigned asked = choice->strategy < 0 ? pool->affinity_count : (unsigned)choice->strategy + 1;
+    REQUIRE(asked <= pool->affinity_count);
+    if (choice->pin_valid)
+        return &pool->affinities[choice->strategy];
+    for (unsigned i = 0; i < asked; i++) {
+        if (pool->affinities[i].kind == HF_AFFINITY_COOKIE_INSERT)
+            return &pool->affinities[i];
+    }
+    return NULL;
+}
+
+/* A client that brought no pin: who answered it has the session now. */
+static void first_pin(struct hf_affinity_worker *worker, const struct hf_affinity_choice *choice,
+                      uint64_t now_s, struct hf_token *token)
+{
+    /* A hash of an address is many clients': each gets an id of its own. */
+    token->client_id = choice->strategy < 0 ? choice->client_id : hf_rng_u64(&worker->rng);
+    token->issued_s = now_s;
+    token->epoch = 0;
+}
+
+/* False: the pin that the client has stays as it is. */
+static bool next_pin(const struct hf_pool *pool, const struct hf_affinity_request *request,
+                     const struct hf_affinity_choice *choice, unsigned served,
+                     struct hf_token *token)
+{
+    bool by_owner = choice->owner == (int)served;
+    if (by_owner && !choice->refresh)
+        return false;
+    /* The owner may have been judged since the request came: then it moves now. */
+    if (!by_owner && !choice->lost &&
+        hf_server_serves(pool->servers[choice->owner].server, request->now_ms))
+        return false;
+    token->client_id = choice->client_id;
+    token->issued_s = choice->issued_s; /* the lifetime is the client's, not the server's */
+    token->epoch = choice->epoch + !by_owner;
+    return true;
+}
+
+size_t hf_affinity_pin(struct hf_affinity_worker *worker, const struct hf_pool *pool,
+                       const struct hf_affinity_request *request,
+                       const struct hf_affinity_choice *choice, unsigned served, char *out,
+                       size_t room, bool *ret_moved)
+{
+    REQUIRE(served < pool->server_count && choice->owner < (int)pool->server_count);
+    REQUIRE(!choice->pin_valid || choice->strategy >= 0);
+    const struct hf_affinity *affinity = pinning(pool, choice);
+    *ret_moved = false;
+    if (affinity == NULL)
+        return 0;
+    struct hf_token token = {.server_id = pool->servers[served].server->id,
+                             .seen_s = request->wall_s};
+    if (!choice->pin_valid)
+        first_pin(worker, choice, request->wall_s, &token);
+    else if (!next_pin(pool, request, choice, served, &token))
+        return 0;
+    size_t size = hf_cookie_insert_write(worker, affinity, request, &token, out, room);
+    *ret_moved = size > 0 && choice->pin_valid && choice->owner != (int)served;
+    return size;
+}
+
+struct hf_slice hf_affinity_own_cookie(const struct hf_pool *pool)
+{
+    for (unsigned i = 0; i < pool->affinity_count; i++) {
+        if (pool->affinities[i].kind == HF_AFFINITY_COOKIE_INSERT)
+            return pool->affinities[i].attributes.name;
+    }
+    return hf_slice(NULL, 0);
+}

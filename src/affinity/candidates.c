@@ -1,0 +1,136 @@
+#include "affinity/candidates.h"
+
+#include "affinity/source_ip/source_ip.h"
+#include "base/assert.h"
+
+enum tier { TIER_PRIMARY, TIER_BACKUP, TIER_EJECTED, TIER_COUNT };
+enum { COST_HALVES_MS = 7 * 1000 }; /* a server that was slow once must be asked again */
+
+_Static_assert((int)HF_POOL_SERVERS_MAX <= (int)HF_BALANCE_CANDIDATES_MAX, "a pool fits");
+
+/* Relaxed loads: each is a hint that is old when it is used. */
+static uint64_t cost_us(const struct hf_server *server, uint64_t now_ms)
+{
+    uint64_t cost = atomic_load_explicit(&server->ewma_us, memory_order_relaxed);
+    uint64_t at_ms = atomic_load_explicit(&server->ewma_at_us, memory_order_relaxed) / 1000;
+    uint64_t halvings = now_ms > at_ms ? (now_ms - at_ms) / COST_HALVES_MS : 0;
+    return halvings < 64 ? cost >> halvings : 0;
+}
+
+static bool may_take(const struct hf_server *server, enum tier tier, uint64_t now_ms)
+{
+    enum hf_server_state state = hf_server_state(server, now_ms);
+    if (tier != TIER_EJECTED)
+        return state == HF_SERVER_READY;
+    /* Ejection hides a drain, which still holds. */
+    return state == HF_SERVER_EJECTED &&
+           atomic_load_explicit(&server->admin, memory_order_relaxed) == HF_ADMIN_READY;
+}
+
+/* Fills one candidate for each server of the pool; who is not of the tier weighs nothing. Answers
+ * how many are usable. */
+static unsigned fill(const struct hf_pool *pool, enum tier tier, uint64_t now_ms,
+                     struct hf_candidate *candidates)
+{
+    REQUIRE(pool->server_count <= HF_POOL_SERVERS_MAX);
+    unsigned usable = 0;
+    for (unsigned i = 0; i < pool->server_count; i++) {
+        const struct hf_pool_server *one = &pool->servers[i];
+        bool in_tier = tier == TIER_EJECTED || one->backup == (tier == TIER_BACKUP);
+        bool takes = in_tier && one->weight > 0 && may_take(one->server, tier, now_ms);
+        int32_t active = atomic_load_explicit(&one->server->active, memory_order_relaxed);
+        candidates[i] = (struct hf_candidate){.id = one->server->id,
+                                              .weight = in_tier ? one->weight : 0,
+                                              .load = active > 0 ? (uint32_t)active : 0,
+                                              .usable = takes};
+        usable += takes;
+    }
+    return usable;
+}
+
+static int balance_p2c(struct hf_affinity_worker *worker, const struct hf_pool *pool,
+                       struct hf_candidate *candidates, uint64_t now_ms)
+{
+    for (unsigned i = 0; i < pool->server_count; i++)
+        candidates[i].cost_us = cost_us(pool->servers[i].server, now_ms);
+    return hf_balance_p2c(candidates, pool->server_count, &worker->rng);
+}
+
+static int balance(struct hf_affinity_worker *worker, const struct hf_pool *pool,
+                   const struct hf_affinity_request *request, struct hf_candidate *candidates)
+{
+    switch (pool->balance) {
+    case HF_BALANCE_ROUND_ROBIN:
+        return hf_balance_round_robin(&worker->balance[pool->index], candidates,
+                                      pool->server_count);
+    case HF_BALANCE_LEAST_CONNECTIONS:
+        return hf_balance_least_connections(candidates, pool->server_count, &worker->rng);
+    case HF_BALANCE_P2C:
+        return balance_p2c(worker, pool, candidates, request->now_ms);
+    case HF_BALANCE_RANDOM:
+        return hf_balance_random(candidates, pool->server_count, &worker->rng);
+    case HF_BALANCE_IP_HASH:
+        return hf_balance_mod(
+            candidates, pool->server_count,
+            hf_source_ip_hash(request->client, HF_SOURCE_IP_IPV4_PREFIX, HF_SOURCE_IP_IPV6_PREFIX));
+    }
+    REQUIRE(!"a balancer of the table");
+    return -1;
+}
+
+int hf_candidates_balance(struct hf_affinity_worker *worker, const struct hf_pool *pool,
+                          const struct hf_affinity_request *request)
+{
+    struct hf_candidate candidates[HF_POOL_SERVERS_MAX];
+    for (enum tier tier = 0; tier < TIER_COUNT; tier++) {
+        if (fill(pool, tier, request->now_ms, candidates) > 0)
+            return balance(worker, pool, request, candidates);
+    }
+    return -1;
+}
+
+static void leave_out(struct hf_candidate *candidates, unsigned count, const uint16_t *tried,
+                      unsigned tried_count)
+{
+    for (unsigned i = 0; i < tried_count; i++) {
+        REQUIRE(tried[i] < count);
+        candidates[tried[i]].usable = false;
+    }
+}
+
+int hf_candidates_rendezvous(const struct hf_pool *pool, uint64_t client_id, const uint16_t *tried,
+                             unsigned tried_count, uint64_t now_ms)
+{
+    REQUIRE(tried != NULL || tried_count == 0);
+    struct hf_candidate candidates[HF_POOL_SERVERS_MAX];
+    int found = -1;
+    for (enum tier tier = 0; tier < TIER_COUNT && found < 0; tier++) {
+        if (fill(pool, tier, now_ms, candidates) == 0)
+            continue;
+        leave_out(candidates, pool->server_count, tried, tried_count);
+        found = hf_balance_rendezvous(candidates, pool->server_count, client_id);
+    }
+    return found;
+}
+
+int hf_candidates_named(const struct hf_pool *pool, uint64_t hash)
+{
+    REQUIRE(pool->server_count <= HF_POOL_SERVERS_MAX);
+    struct hf_candidate candidates[HF_POOL_SERVERS_MAX];
+    for (unsigned i = 0; i < pool->server_count; i++) {
+        const struct hf_pool_server *one = &pool->servers[i];
+        candidates[i] =
+            (struct hf_candidate){.weight = one->backup ? 0 : one->weight, .usable = true};
+    }
+    return hf_balance_mod(candidates, pool->server_count, hash);
+}
+
+int hf_candidates_mod(const struct hf_pool *pool, uint64_t hash, uint64_t now_ms)
+{
+    struct hf_candidate candidates[HF_POOL_SERVERS_MAX];
+    for (enum tier tier = 0; tier < TIER_COUNT; tier++) {
+        if (fill(pool, tier, now_ms, candidates) > 0)
+            return hf_balance_mod(candidates, pool->server_count, hash);
+    }
+    return -1;
+}
