@@ -1,4 +1,5 @@
-"""What the documents show is true: every YAML block of theirs is a configuration that works."""
+"""What the documents show is true: every YAML block and every example is a configuration
+that works."""
 import re
 import subprocess
 from pathlib import Path
@@ -15,18 +16,21 @@ def blocks():
         found = re.findall(r"^```yaml\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
         for number, text in enumerate(found, 1):
             yield pytest.param(text, id=f"{path.name}-{number}")
+    for path in sorted((ROOT / "examples").glob("*.yaml")):
+        yield pytest.param(path.read_text(), id=path.name)
 
 
 @pytest.mark.parametrize("text", blocks())
 def test_a_configuration_in_the_documents_passes_the_check(text, tmp_path):
     file = tmp_path / "holdfast.yaml"
-    file.write_text(f"state_dir: {tmp_path}\n{text}")
+    place = "" if "state_dir:" in text else f"state_dir: {tmp_path}\n"
+    file.write_text(place + text)
     done = subprocess.run([BINARY, "check", "-c", file], capture_output=True, text=True, timeout=20)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_there_are_such_blocks():
-    assert len(list(blocks())) >= 2
+    assert len(list(blocks())) >= 4
 
 
 def test_each_command_in_the_readme_exists():
