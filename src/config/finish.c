@@ -31,9 +31,7 @@ static void finish_admin(struct hf_loader *loader)
     const struct hf_config *config = loader->config;
     if (admin == NULL || config->admin_bind.size == 0)
         return;
-    if (loader->admin_token_file != NULL)
-        hf_secrets_load_token(loader);
-    else if (!hf_loader_is_local(&config->admin_bind))
+    if (loader->admin_token_file == NULL && !hf_loader_is_local(&config->admin_bind))
         hf_loader_tell(loader, hf_yaml_line(admin, "bind"),
                        "the admin API is not on loopback and has no token: add token_file: "
                        "/etc/holdfast/admin.token, or bind it to 127.0.0.1");

@@ -169,10 +169,10 @@ static void build(struct hf_loader *loader, const struct hf_yaml_file *yaml)
     hf_finish_affinity(loader);
     hf_finish_routes(loader);
     hf_finish_cookies(loader);
-    hf_secrets_load_keys(loader);
     const struct hf_yaml *root = loader->root;
     read_agents(loader, yaml, 1);
     loader->root = root;
+    hf_secrets_load(loader);
     if (loader->report->count == 0 && !loader->out_of_memory)
         hf_finish_servers(loader);
 }

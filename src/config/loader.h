@@ -102,6 +102,6 @@ void hf_finish_routes(struct hf_loader *loader);   /* references to pools, what 
 void hf_finish_cookies(struct hf_loader *loader);  /* pools whose cookies would collide */
 void hf_finish_servers(struct hf_loader *loader);  /* acquires them: only when nothing is wrong */
 
-/* Cookie keys and other secrets in files. */
-void hf_secrets_load_keys(struct hf_loader *loader);
-void hf_secrets_load_token(struct hf_loader *loader);
+/* Reads cookie keys and the admin token, makes a first key. A file that cannot run yet, for what is
+ * not built, is not asked for its secrets. */
+void hf_secrets_load(struct hf_loader *loader);

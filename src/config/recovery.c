@@ -70,8 +70,8 @@ static void write_hang(FILE *out, const struct hf_config *config, const struct h
             "    detection: active %s check, %u x interval %s + timeout %s = %s\n"
             "    propagation: under 1ms (all threads share the verdict; other proxies check for "
             "themselves)\n"
-            "    look-up: 0 (the same request finds the next server)\n"
-            "    worst case: %s\n",
+            "    look-up: 0 (requests from then on go to the next server at once)\n"
+            "    worst case: %s; a request that already waits goes on to wait for its own limit\n",
             health->kind == HF_CHECK_HTTP ? "HTTP" : "TCP", health->fall,
             time_term(health->interval_ms).text, time_term(health->timeout_ms).text,
             time_term(detection).text, time_term(detection).text);

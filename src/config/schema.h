@@ -39,7 +39,7 @@ struct hf_key { /* one row */
 };
 
 struct hf_schema {
-    const char *path; /* "pools[].servers[]", "" for the file: names it in messages and documents */
+    const char *path; /* "pools[].servers[]": its heading in docs/configuration.md */
     const char *noun; /* "a server" */
     const struct hf_key *keys;
     unsigned key_count;

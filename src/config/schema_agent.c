@@ -157,7 +157,7 @@ static void check_replication(struct hf_loader *loader, const struct hf_yaml *no
                        name, name);
     if (agent->peers != NULL && agent->peers->count <= (unsigned)agent->backups)
         hf_loader_tell(loader, hf_yaml_line(node, "backups"),
-                       "%d backups and %u nodes: name at least %d in 'peers', or write mode: local",
+                       "backups: %d with %u in 'peers': name at least %d there, or write mode: local",
                        agent->backups, agent->peers->count, agent->backups + 1);
     if (agent->peer.size != 0 && !hf_loader_is_local(&agent->peer) && agent->peer_key_file == NULL)
         hf_loader_tell(loader, hf_yaml_line(node, "peer"),
@@ -251,13 +251,13 @@ static const struct hf_key admin_keys[] = {
      .example = "127.0.0.1:9911"},
     {.key = "token_file", .type = &hf_type_file, .example = "/etc/holdfast/admin.token"},
 };
-static const struct hf_schema admin_schema = {"admin", "admin", HF_KEYS(admin_keys)};
+static const struct hf_schema admin_schema = {"agent.yaml admin", "admin", HF_KEYS(admin_keys)};
 
 static const struct hf_key log_keys[] = {
     {.key = "level", .type = &hf_type_word, .words = level_words, .fallback = "info",
      .example = "info"},
 };
-static const struct hf_schema log_schema = {"log", "log", HF_KEYS(log_keys)};
+static const struct hf_schema log_schema = {"agent.yaml log", "log", HF_KEYS(log_keys)};
 // clang-format on
 
 /* The mode and the name matter to checks of the rest, whatever the order in the file. */
@@ -286,4 +286,4 @@ static const struct hf_key file_keys[] = {
 };
 // clang-format on
 
-const struct hf_schema hf_schema_agent = {"", "the agent's file", HF_KEYS(file_keys)};
+const struct hf_schema hf_schema_agent = {"agent.yaml", "the agent's file", HF_KEYS(file_keys)};

@@ -259,7 +259,6 @@ static int read_on_loss(struct hf_loader *loader, const struct hf_key *key,
         int word = HF_ON_LOSS_FRESH;
         struct hf_key choice = *key;
         choice.width = sizeof(word);
-        choice.words = on_loss_words;
         int rc = hf_type_word.read(loader, &choice, node, &word);
         if (rc == 0)
             pool->on_loss = (enum hf_on_loss)word;
@@ -282,9 +281,9 @@ static int read_on_loss(struct hf_loader *loader, const struct hf_key *key,
     return 0;
 }
 
-static const struct hf_type type_health = {"mapping", read_health};
-static const struct hf_type type_passive = {"mapping", read_passive};
-static const struct hf_type type_on_loss = {"choice", read_on_loss};
+static const struct hf_type type_health = {"mapping, off or tcp", read_health};
+static const struct hf_type type_passive = {"mapping or off", read_passive};
+static const struct hf_type type_on_loss = {"choice or mapping", read_on_loss};
 
 static void *place_server(struct hf_loader *loader, void *target, const struct hf_yaml *node,
                           unsigned index)
@@ -318,8 +317,8 @@ static const struct hf_key pool_keys[] = {
      .example = "{cookie: PHPSESSID}"},
     {.key = "failback", .type = &hf_type_word, HF_FIELD(struct hf_pool, failback),
      .words = failback_words, .fallback = "stay", .example = "stay"},
-    {.key = "on_loss", .type = &type_on_loss, .schema = &on_loss_schema, .fallback = "fresh",
-     .example = "{redirect: /login}"},
+    {.key = "on_loss", .type = &type_on_loss, .schema = &on_loss_schema,
+     .words = on_loss_words, .fallback = "fresh", .example = "{redirect: /login}"},
     {.key = "health", .type = &type_health, HF_FIELD(struct hf_pool, health),
      .schema = &health_schema, .fallback = "tcp", .example = "{http: /healthz, interval: 1s}"},
     {.key = "passive", .type = &type_passive, HF_FIELD(struct hf_pool, passive),

@@ -61,13 +61,13 @@ static const struct hf_key timeouts_keys[] = {
     {.key = "client_head", .type = &hf_type_time, HF_FIELD(struct hf_timeouts, client_head),
      .low = 1, .high = DAY, .fallback = "10s", .example = "10s"},
     {.key = "client_idle", .type = &hf_type_time, HF_FIELD(struct hf_timeouts, client_idle),
-     .low = 1, .high = DAY, .fallback = "1m", .example = "60s"},
+     .low = 1, .high = DAY, .fallback = "60s", .example = "60s"},
     {.key = "connect", .type = &hf_type_time, HF_FIELD(struct hf_timeouts, connect),
      .low = 1, .high = HOUR, .fallback = "2s", .example = "2s"},
     {.key = "response_head", .type = &hf_type_time, HF_FIELD(struct hf_timeouts, response_head),
-     .low = 1, .high = DAY, .fallback = "1m", .example = "60s"},
+     .low = 1, .high = DAY, .fallback = "60s", .example = "60s"},
     {.key = "response_idle", .type = &hf_type_time, HF_FIELD(struct hf_timeouts, response_idle),
-     .low = 1, .high = DAY, .fallback = "1m", .example = "60s"},
+     .low = 1, .high = DAY, .fallback = "60s", .example = "60s"},
     {.key = "tunnel_idle", .type = &hf_type_time, HF_FIELD(struct hf_timeouts, tunnel_idle),
      .low = 1, .high = 20 * DAY, .fallback = "1h", .example = "1h"},
 };
@@ -236,4 +236,4 @@ static const struct hf_key file_keys[] = {
 };
 // clang-format on
 
-const struct hf_schema hf_schema_proxy = {"", "the file", HF_KEYS(file_keys)};
+const struct hf_schema hf_schema_proxy = {"holdfast.yaml", "the file", HF_KEYS(file_keys)};

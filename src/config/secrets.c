@@ -54,7 +54,7 @@ static void tell_secret(struct hf_loader *loader, unsigned line, const char *pat
         hf_loader_tell(loader, line, "'%s' cannot be read (%s): %s", path, strerror(-rc), make);
 }
 
-void hf_secrets_load_token(struct hf_loader *loader)
+static void load_token(struct hf_loader *loader)
 {
     enum { TOKEN_SIZE_MIN = 16 };
     char text[SECRET_SIZE_MAX + 1];
@@ -229,9 +229,13 @@ static void load_generated(struct hf_loader *loader)
     free(path);
 }
 
-void hf_secrets_load_keys(struct hf_loader *loader)
+void hf_secrets_load(struct hf_loader *loader)
 {
     REQUIRE(loader->config->cookie_key_count == 0);
+    if (loader->unsupported > 0)
+        return;
+    if (loader->admin_token_file != NULL && hf_yaml_get(loader->root, "admin") != NULL)
+        load_token(loader);
     if (hf_yaml_get(loader->root, "cookie_keys") != NULL)
         load_configured(loader);
     else if (cookie_inserted(loader->config))

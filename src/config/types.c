@@ -331,7 +331,7 @@ static int read_ratio(struct hf_loader *loader, const struct hf_key *key,
     double value = strtod(text, &end);
     bool digits = text[strspn(text, "0123456789.")] == '\0';
     if (!digits || *end != '\0' || value < (double)key->low || value > (double)key->high)
-        return tell_value(loader, key, node, "write a number above 1, at most 100");
+        return tell_value(loader, key, node, "write a number from 1 to 100");
     (void)field;
     return 0;
 }
