@@ -5,16 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A server that hangs right after it answered a check is asked again one interval later. Checks
- * start one interval apart and time out before the next one (the loader sees to it), so check
- * number `fall` starts fall intervals after the last good one and fails after its timeout. */
+/* A server that hangs right after it answered a check is asked again one interval later, or that
+ * and the jitter. Checks time out before the next one (the loader sees to it), so check number
+ * `fall` starts at most fall such intervals after the last good one, and fails after its timeout.
+ */
 uint64_t hf_config_detection_ms(const struct hf_pool *pool)
 {
     const struct hf_health_check *health = &pool->health;
     if (health->kind == HF_CHECK_NONE)
         return 0;
     REQUIRE(health->fall > 0 && health->timeout_ms <= health->interval_ms);
-    return (uint64_t)health->interval_ms * health->fall + health->timeout_ms;
+    uint64_t interval_ms = health->interval_ms;
+    uint64_t jitter_ms = (interval_ms * HF_CHECK_JITTER_PERCENT + 99) / 100; /* rounded up */
+    return (interval_ms + jitter_ms) * health->fall + health->timeout_ms;
 }
 
 struct term {
@@ -67,14 +70,15 @@ static void write_hang(FILE *out, const struct hf_config *config, const struct h
         return;
     }
     fprintf(out,
-            "    detection: active %s check, %u x interval %s + timeout %s = %s\n"
+            "    detection: active %s check, %u x (interval %s + jitter %d%%) + timeout %s = %s\n"
             "    propagation: under 1ms (all threads share the verdict; other proxies check for "
             "themselves)\n"
             "    look-up: 0 (requests from then on go to the next server at once)\n"
             "    worst case: %s; a request that already waits goes on to wait for its own limit\n",
             health->kind == HF_CHECK_HTTP ? "HTTP" : "TCP", health->fall,
-            time_term(health->interval_ms).text, time_term(health->timeout_ms).text,
-            time_term(detection).text, time_term(detection).text);
+            time_term(health->interval_ms).text, HF_CHECK_JITTER_PERCENT,
+            time_term(health->timeout_ms).text, time_term(detection).text,
+            time_term(detection).text);
     if (health->kind == HF_CHECK_TCP)
         fprintf(out, "    a process that hangs while its kernel still accepts connections passes a "
                      "TCP check: use health: {http: PATH} to find it\n");

@@ -156,9 +156,10 @@ static void check_replication(struct hf_loader *loader, const struct hf_yaml *no
                        "'peers' does not name this node, '%s': add %s with the address of 'peer'",
                        name, name);
     if (agent->peers != NULL && agent->peers->count <= (unsigned)agent->backups)
-        hf_loader_tell(loader, hf_yaml_line(node, "backups"),
-                       "backups: %d with %u in 'peers': name at least %d there, or write mode: local",
-                       agent->backups, agent->peers->count, agent->backups + 1);
+        hf_loader_tell(
+            loader, hf_yaml_line(node, "backups"),
+            "backups: %d with %u in 'peers': name at least %d there, or write mode: local",
+            agent->backups, agent->peers->count, agent->backups + 1);
     if (agent->peer.size != 0 && !hf_loader_is_local(&agent->peer) && agent->peer_key_file == NULL)
         hf_loader_tell(loader, hf_yaml_line(node, "peer"),
                        "'peer' is not on loopback and there is no 'peer_key_file': add "

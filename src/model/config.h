@@ -65,6 +65,8 @@ struct hf_affinity { /* one strategy of a pool; owned texts */
 enum hf_failback { HF_FAILBACK_STAY, HF_FAILBACK_RETURN, HF_FAILBACK_TEMPORARY };
 enum hf_on_loss { HF_ON_LOSS_FRESH, HF_ON_LOSS_ERROR, HF_ON_LOSS_REDIRECT };
 
+/* Checks start so much of the interval early or late, so that proxies do not check in step. */
+enum { HF_CHECK_JITTER_PERCENT = 10 };
 enum hf_check_kind { HF_CHECK_NONE, HF_CHECK_TCP, HF_CHECK_HTTP };
 struct hf_health_check {
     enum hf_check_kind kind;

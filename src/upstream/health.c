@@ -10,8 +10,7 @@ enum {
     HF_HEALTH_MAGIC = 0x484c5448,
     BUFFERS_MAX = 1024, /* checks whose request or answer is half way: 64 MiB at most */
     BUFFERS_KEPT = 4,
-    JITTER_PERCENT = 10, /* of the interval, either way */
-    SPREAD_PART = 4,     /* first checks are spread over a quarter of the interval */
+    SPREAD_PART = 4, /* first checks are spread over a quarter of the interval */
 };
 
 struct check { /* of one server; lives from the snapshot that brings it to the one that does not */
@@ -87,7 +86,7 @@ static void set_health(struct hf_health_checker *checker, struct hf_server *serv
 
 static uint64_t jittered(struct hf_health_checker *checker, uint32_t interval_ms)
 {
-    uint32_t width = (uint32_t)((uint64_t)interval_ms * 2 * JITTER_PERCENT / 100);
+    uint32_t width = (uint32_t)((uint64_t)interval_ms * 2 * HF_CHECK_JITTER_PERCENT / 100);
     uint64_t least = interval_ms - width / 2;
     return least + hf_rng_below(&checker->rng, width + 1);
 }
