@@ -19,11 +19,11 @@ void hf_log_fini(void);
 /* Gives the calling thread its ring (256 KiB) now rather than at its first line. */
 void hf_log_thread_init(void);
 
-void hf_log(enum hf_log_level level, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void hf_log(enum hf_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool hf_log_enabled(enum hf_log_level level);
 /* One line without its newline; longer than HF_LOG_LINE_MAX is cut. */
 void hf_log_line(enum hf_log_stream stream, struct hf_slice line);
+/* Lines lost to full rings since the process began. Any thread, but not beside hf_log_fini. */
 uint64_t hf_log_dropped(void);
 
 #define hf_error(...) hf_log(HF_LOG_ERROR, __VA_ARGS__)
