@@ -55,6 +55,18 @@ static inline struct hf_list *hf_list_pop_front(struct hf_list *head)
     return node;
 }
 
+/* Moves all members of `from` behind those of `to`; both are heads. */
+static inline void hf_list_splice_back(struct hf_list *to, struct hf_list *from)
+{
+    if (hf_list_empty(from))
+        return;
+    from->next->previous = to->previous;
+    to->previous->next = from->next;
+    from->previous->next = to;
+    to->previous = from->previous;
+    hf_list_init(from);
+}
+
 /* Safe against removal of `node` inside the body, not of its successor. */
 #define HF_LIST_EACH(head, node)                                                                   \
     for (struct hf_list *node = (head)->next, *node##_next = node->next; node != (head);           \

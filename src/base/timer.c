@@ -102,23 +102,12 @@ static uint64_t next_visit_ms(const struct hf_timer_wheel *wheel)
     return next_ms;
 }
 
-static void splice(struct hf_list *from, struct hf_list *to)
-{
-    if (hf_list_empty(from))
-        return;
-    from->next->previous = to->previous;
-    to->previous->next = from->next;
-    from->previous->next = to;
-    to->previous = from->previous;
-    hf_list_init(from);
-}
-
 static void visit(struct hf_timer_wheel *wheel, int level)
 {
     unsigned index = (wheel->now_ms >> (SLOT_BITS * level)) % HF_TIMER_SLOTS;
     struct hf_list entered;
     hf_list_init(&entered);
-    splice(&wheel->slots[level][index], &entered);
+    hf_list_splice_back(&entered, &wheel->slots[level][index]);
     wheel->occupied[level] &= ~((uint64_t)1 << index);
     struct hf_list *node;
     while ((node = hf_list_pop_front(&entered)) != NULL)
@@ -158,7 +147,7 @@ void hf_timer_wheel_advance(struct hf_timer_wheel *wheel, uint64_t now_ms)
     REQUIRE(wheel != NULL);
     REQUIRE(!wheel->advancing);
     wheel->advancing = true;
-    splice(&wheel->due, &wheel->expired);
+    hf_list_splice_back(&wheel->expired, &wheel->due);
     uint64_t next_ms;
     while ((next_ms = next_visit_ms(wheel)) <= now_ms) {
         wheel->now_ms = next_ms;

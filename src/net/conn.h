@@ -30,7 +30,8 @@ struct hf_conn {
     bool can_write;
     bool peer_closed; /* FIN announced; reading on until 0 gives what is left */
     bool read_ended;  /* 0 was read: nothing more comes */
-    bool write_ended; /* shutdown_write done */
+    bool write_ending; /* shutdown_write asked for; done when `out` is empty */
+    bool write_ended;  /* shutdown_write done */
     bool broken;      /* error: nothing goes either way */
 };
 
@@ -38,15 +39,19 @@ struct hf_conn {
  * connected: false = can_write is set by the first edge. */
 int hf_conn_open(struct hf_conn *conn, struct hf_loop *loop, struct hf_buffer_pool *buffers, int fd,
                  bool connected, hf_ready_fn ready, hf_closed_fn closed);
-/* Returns both buffers, closes the event (`closed` follows at the end of the turn). */
+/* Returns both buffers, closes the event (`closed` follows at the end of the turn). Harmless when
+ * closed. */
 void hf_conn_close(struct hf_conn *conn);
 /* Close with RST instead of FIN: the peer must not take what it got for complete. */
 void hf_conn_reset(struct hf_conn *conn);
-/* Call first in `ready`: folds the bits into can_read, can_write, peer_closed, broken. */
+/* Call first in `ready`: folds the bits into can_read, can_write, peer_closed, broken. After an error
+ * of the socket with received bytes waiting, only peer_closed is set: hf_conn_receive answers the
+ * bytes first, then the error. */
 void hf_conn_note_ready(struct hf_conn *conn, unsigned ready);
 
 /* Receives once into `in` (borrowed if needed, compacted if full), at most size_max bytes. A short
- * read clears can_read (unless peer_closed: the end must still be read).
+ * read clears can_read (unless peer_closed: the end must still be read; a transport other than TCP
+ * clears it by -EAGAIN alone). Without can_read it answers -EAGAIN and asks nothing of the kernel.
  * > 0 bytes, 0 at the end (read_ended is set), -EAGAIN nothing now, -ENOBUFS the pool is at its
  * limit or `in` is full, or another negative errno (broken is set). */
 ssize_t hf_conn_receive(struct hf_conn *conn, size_t size_max);
@@ -71,11 +76,13 @@ static inline bool hf_conn_has_output(const struct hf_conn *conn)
 {
     return conn->out != NULL;
 }
-/* FIN after everything staged was sent; the reading side stays. 0 or negative errno. */
+/* FIN after everything staged was sent: now, or by the hf_conn_flush that empties `out`. Nothing
+ * may be staged or sent after it; the reading side stays. 0 or negative errno. */
 int hf_conn_shutdown_write(struct hf_conn *conn);
 
 /* Starts a non-blocking TCP or unix connect with TCP_NODELAY. A descriptor, or negative errno
  * (-ECONNREFUSED can come at once). The result shows in the first edge: hf_conn_connect_result. */
 int hf_connect_start(const struct hf_address *address);
-/* 0 = connected, -EINPROGRESS, or the negative errno the connect failed with. */
+/* 0 = connected, -EINPROGRESS, or the negative errno the connect failed with (by the first call
+ * that asks; -ECONNRESET afterwards). */
 int hf_conn_connect_result(const struct hf_conn *conn);

@@ -19,14 +19,20 @@ struct hf_listener {
     struct hf_address address; /* bound */
     struct hf_timer resume;    /* descriptors were used up: paused, tried again after 100 ms */
     uint64_t exhausted_count;  /* how often that was */
+    bool paused;               /* by hf_listener_pause */
+    bool closing;
 };
 
-/* Creates a bound, listening, non-blocking SO_REUSEPORT socket. Descriptor or negative errno. */
+/* Creates a bound, listening, non-blocking SO_REUSEPORT socket (a unix socket without it: one a
+ * path; a socket file that nobody listens on is replaced). [::] takes IPv4 too, and is 0.0.0.0 on a
+ * system without IPv6. Descriptor or negative errno. */
 int hf_listen(const struct hf_address *address);
-/* Takes over fd. 0 or negative errno. */
+/* Takes over fd, a listening non-blocking socket; on failure it stays the caller's. `accepted` may
+ * pause or close the listener. 0 or negative errno. */
 int hf_listener_open(struct hf_listener *listener, struct hf_loop *loop, int fd,
                      hf_accepted_fn accepted, void *user);
 /* Stops accepting for a while (connection limit) or again. */
 void hf_listener_pause(struct hf_listener *listener, bool paused);
-/* Accepts what still waits in the backlog first, so that no handshaken client is reset. */
+/* Accepts what still waits in the backlog first, even if paused, so that no handshaken client is
+ * reset. `closed` may be NULL. Harmless when closed. */
 void hf_listener_close(struct hf_listener *listener, hf_closed_fn closed);

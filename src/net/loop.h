@@ -13,8 +13,8 @@ struct hf_event;
 enum hf_ready { /* bits; edge-triggered: act until EAGAIN or a short read */
     HF_READABLE = 1,
     HF_WRITABLE = 2,
-    HF_PEER_CLOSED = 4, /* the peer sent FIN (EPOLLRDHUP); bytes may still be readable */
-    HF_BROKEN = 8,      /* EPOLLERR or EPOLLHUP */
+    HF_PEER_CLOSED = 4, /* FIN came (EPOLLRDHUP, EPOLLHUP); bytes may still be readable */
+    HF_BROKEN = 8,      /* EPOLLERR: a socket error; bytes from before it may still be readable */
 };
 
 typedef void (*hf_ready_fn)(struct hf_event *event, unsigned ready);
@@ -22,18 +22,23 @@ typedef void (*hf_closed_fn)(struct hf_event *event);
 
 struct hf_event { /* embed it; memory is the caller's and reusable only from `closed` on */
     int fd;               /* owned once opened; -1 when closed */
-    hf_ready_fn ready;
-    hf_closed_fn closed;  /* called at the end of the loop's turn */
-    struct hf_list node;  /* the loop's closing list */
+    uint16_t again;       /* the loop's: bits of a pending hf_event_again */
+    bool level;           /* the loop's: opened by hf_event_open_level */
+    hf_ready_fn ready;    /* set before opening */
+    hf_closed_fn closed;  /* set before opening, may be NULL; called at the end of the turn */
+    struct hf_list node;  /* the loop's closing list, or its list of events to call again */
 };
 
 /* 0 and a loop, or negative errno. */
 int hf_loop_new(struct hf_loop **ret_loop);
-/* Frees a loop that does not run. */
+/* Frees a loop that does not run: calls `closed` where it is still due, drops messages not yet run.
+ * *loop becomes NULL; NULL is harmless. */
 void hf_loop_free(struct hf_loop **loop);
-/* Turns until hf_loop_stop. Each turn: wait, clock, events, messages, timers, closed callbacks. */
+/* Turns until hf_loop_stop. Each turn: wait, clock, events, events again, messages, timers, closed
+ * callbacks, turn end. */
 void hf_loop_run(struct hf_loop *loop);
-/* Any thread, also a signal handler. */
+/* Any thread, also a signal handler. The turn under way is finished; a stop that comes before the
+ * run makes it return at once. */
 void hf_loop_stop(struct hf_loop *loop);
 
 /* Watches fd for reading, writing and hang-up at once, edge-triggered; called once in its life.
@@ -46,7 +51,8 @@ void hf_event_pause(struct hf_loop *loop, struct hf_event *event, bool paused);
 /* Closes fd now; no callback but `closed` follows, at the end of the turn. Harmless when closed. */
 void hf_event_close(struct hf_loop *loop, struct hf_event *event);
 /* Runs `event->ready(event, ready)` once more in this turn, after the other events: for work cut
- * into fair pieces. Cancelled by close. */
+ * into fair pieces. Asked for later than that (by such a call, a message, a timer) it runs in the
+ * next turn, which then does not wait. Cancelled by close. */
 void hf_event_again(struct hf_loop *loop, struct hf_event *event, unsigned ready);
 
 uint64_t hf_loop_now_ms(const struct hf_loop *loop); /* monotonic, read once a turn */
@@ -55,8 +61,10 @@ uint64_t hf_loop_wall_s(const struct hf_loop *loop); /* since 1970, read once a 
 struct hf_timer_wheel *hf_loop_timers(struct hf_loop *loop);
 
 typedef void (*hf_message_fn)(void *argument);
-/* Runs fn(argument) on the loop's thread, in order of posting. Any thread. 0 or -ENOMEM. */
+/* Runs fn(argument) on the loop's thread, in order of posting. Any thread, without a lock; not a
+ * signal handler. 0 or -ENOMEM. */
 int hf_loop_post(struct hf_loop *loop, hf_message_fn fn, void *argument);
 
-/* Called at the end of every turn, before it waits: one function a loop, for batching. */
+/* Called at the end of every turn, before it waits: one function a loop, for batching. NULL takes it
+ * away. */
 void hf_loop_set_turn_end(struct hf_loop *loop, hf_message_fn fn, void *argument);
