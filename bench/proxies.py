@@ -47,13 +47,17 @@ def haproxy_config(settings, directory, port, plain):
                                    "HEADERS": "" if plain else lines(4, headers)})
 
 
+def nginx_servers(ports):
+    """max_fails=0, because the backends are gone between two rounds."""
+    return [f"    server 127.0.0.1:{port} max_fails=0;" for port in ports]
+
+
 def nginx_pins(settings):
     """One upstream a server, so that a cookie names a server; `all` for clients without one."""
     keepalive = ["    keepalive 128;", "    keepalive_requests 1000000000;", "}"]
-    out = ["upstream all {", *[f"    server 127.0.0.1:{port} max_fails=0;" for port in settings.backends],
-           *keepalive]
+    out = ["upstream all {", *nginx_servers(settings.backends), *keepalive]
     for i, port in enumerate(settings.backends):
-        out += [f"upstream s{i} {{", f"    server 127.0.0.1:{port} max_fails=0;", *keepalive]
+        out += [f"upstream s{i} {{", *nginx_servers([port]), *keepalive]
     out += ["map $cookie_SRV $pool {", "    default all;",
             *[f"    s{i} s{i};" for i in range(len(settings.backends))], "}",
             'map "$pool $upstream_addr" $pin {', '    default "";',
@@ -64,8 +68,7 @@ def nginx_pins(settings):
 
 def nginx_hash(settings):
     """The other sticky form that stock nginx has: the client's own random cookie, hashed."""
-    out = ["upstream all {", "    hash $route;",
-           *[f"    server 127.0.0.1:{port} max_fails=0;" for port in settings.backends],
+    out = ["upstream all {", "    hash $route;", *nginx_servers(settings.backends),
            "    keepalive 128;", "    keepalive_requests 1000000000;", "}",
            'map $cookie_SRV $route { "" $request_id; default $cookie_SRV; }',
            'map $cookie_SRV $pin { "" "SRV=$request_id; path=/"; default ""; }']
@@ -171,7 +174,8 @@ class Proxy:
         sums = {"rss": 0, "pss": 0, "private": 0}
         for pid in self.pids():
             text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-            sizes = {key: int(kb) * 1024 for key, kb in re.findall(r"^(\w+):\s+(\d+) kB", text, re.M)}
+            rows = re.findall(r"^(\w+):\s+(\d+) kB", text, re.M)
+            sizes = {key: int(kilobytes) * 1024 for key, kilobytes in rows}
             sums["rss"] += sizes["Rss"]
             sums["pss"] += sizes["Pss"]
             sums["private"] += sizes["Private_Clean"] + sizes["Private_Dirty"]
