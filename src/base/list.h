@@ -7,8 +7,7 @@ struct hf_list { /* a head, or a member's node; a node in no list points to itse
     struct hf_list *next, *previous;
 };
 
-#define hf_container_of(pointer, type, member)                                                     \
-    ((type *)((char *)(pointer) - offsetof(type, member)))
+#define hf_container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 static inline void hf_list_init(struct hf_list *node)
 {

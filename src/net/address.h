@@ -2,8 +2,8 @@
  * Threads: any. Layer: net. */
 #pragma once
 #include "base/slice.h"
-#include <sys/socket.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 
 struct hf_address {

@@ -24,15 +24,15 @@ struct hf_conn {
     const struct hf_transport *transport;
     struct hf_loop *loop;
     struct hf_buffer_pool *buffers; /* borrowed: the worker's */
-    struct hf_buffer *in;  /* lent while received bytes wait; NULL when there are none */
-    struct hf_buffer *out; /* lent while bytes wait to be sent; NULL when there are none */
-    bool can_read;    /* the edge was seen and not used up */
+    struct hf_buffer *in;           /* lent while received bytes wait; NULL when there are none */
+    struct hf_buffer *out;          /* lent while bytes wait to be sent; NULL when there are none */
+    bool can_read;                  /* the edge was seen and not used up */
     bool can_write;
-    bool peer_closed; /* FIN announced; reading on until 0 gives what is left */
-    bool read_ended;  /* 0 was read: nothing more comes */
+    bool peer_closed;  /* FIN announced; reading on until 0 gives what is left */
+    bool read_ended;   /* 0 was read: nothing more comes */
     bool write_ending; /* shutdown_write asked for; done when `out` is empty */
     bool write_ended;  /* shutdown_write done */
-    bool broken;      /* error: nothing goes either way */
+    bool broken;       /* error: nothing goes either way */
 };
 
 /* Wraps a connected or connecting socket. 0 or negative errno; owns fd on success.
@@ -44,9 +44,9 @@ int hf_conn_open(struct hf_conn *conn, struct hf_loop *loop, struct hf_buffer_po
 void hf_conn_close(struct hf_conn *conn);
 /* Close with RST instead of FIN: the peer must not take what it got for complete. */
 void hf_conn_reset(struct hf_conn *conn);
-/* Call first in `ready`: folds the bits into can_read, can_write, peer_closed, broken. After an error
- * of the socket with received bytes waiting, only peer_closed is set: hf_conn_receive answers the
- * bytes first, then the error. */
+/* Call first in `ready`: folds the bits into can_read, can_write, peer_closed, broken. After an
+ * error of the socket with received bytes waiting, only peer_closed is set: hf_conn_receive answers
+ * the bytes first, then the error. */
 void hf_conn_note_ready(struct hf_conn *conn, unsigned ready);
 
 /* Receives once into `in` (borrowed if needed, compacted if full), at most size_max bytes. A short

@@ -6,8 +6,7 @@
 
 struct hf_listener;
 /* fd is non-blocking, TCP_NODELAY, owned by the callee. */
-typedef void (*hf_accepted_fn)(struct hf_listener *listener, int fd,
-                               const struct hf_address *peer);
+typedef void (*hf_accepted_fn)(struct hf_listener *listener, int fd, const struct hf_address *peer);
 
 enum { HF_ACCEPT_BURST = 64, HF_LISTEN_BACKLOG = 4096 };
 

@@ -11,22 +11,24 @@ struct hf_loop;
 struct hf_event;
 
 enum hf_ready { /* bits; edge-triggered: act until EAGAIN or a short read */
-    HF_READABLE = 1,
-    HF_WRITABLE = 2,
-    HF_PEER_CLOSED = 4, /* FIN came (EPOLLRDHUP, EPOLLHUP); bytes may still be readable */
-    HF_BROKEN = 8,      /* EPOLLERR: a socket error; bytes from before it may still be readable */
+                HF_READABLE = 1,
+                HF_WRITABLE = 2,
+                HF_PEER_CLOSED =
+                    4, /* FIN came (EPOLLRDHUP, EPOLLHUP); bytes may still be readable */
+                HF_BROKEN =
+                    8, /* EPOLLERR: a socket error; bytes from before it may still be readable */
 };
 
 typedef void (*hf_ready_fn)(struct hf_event *event, unsigned ready);
 typedef void (*hf_closed_fn)(struct hf_event *event);
 
-struct hf_event { /* embed it; memory is the caller's and reusable only from `closed` on */
-    int fd;               /* owned once opened; -1 when closed */
-    uint16_t again;       /* the loop's: bits of a pending hf_event_again */
-    bool level;           /* the loop's: opened by hf_event_open_level */
-    hf_ready_fn ready;    /* set before opening */
-    hf_closed_fn closed;  /* set before opening, may be NULL; called at the end of the turn */
-    struct hf_list node;  /* the loop's closing list, or its list of events to call again */
+struct hf_event {        /* embed it; memory is the caller's and reusable only from `closed` on */
+    int fd;              /* owned once opened; -1 when closed */
+    uint16_t again;      /* the loop's: bits of a pending hf_event_again */
+    bool level;          /* the loop's: opened by hf_event_open_level */
+    hf_ready_fn ready;   /* set before opening */
+    hf_closed_fn closed; /* set before opening, may be NULL; called at the end of the turn */
+    struct hf_list node; /* the loop's closing list, or its list of events to call again */
 };
 
 /* 0 and a loop, or negative errno. */
@@ -65,6 +67,6 @@ typedef void (*hf_message_fn)(void *argument);
  * signal handler. 0 or -ENOMEM. */
 int hf_loop_post(struct hf_loop *loop, hf_message_fn fn, void *argument);
 
-/* Called at the end of every turn, before it waits: one function a loop, for batching. NULL takes it
- * away. */
+/* Called at the end of every turn, before it waits: one function a loop, for batching. NULL takes
+ * it away. */
 void hf_loop_set_turn_end(struct hf_loop *loop, hf_message_fn fn, void *argument);
