@@ -1,6 +1,7 @@
 /* The admin API: /metrics, /v1/status, /v1/servers, POST /v1/servers/POOL/NAME/state; on its own
  * threads (libmicrohttpd). Knows the model and the metrics registry, never the proxy.
- * Threads: start and stop by the control thread; hooks are called on admin threads. Layer: admin. */
+ * Threads: start and stop by the control thread; hooks are called on admin threads. Layer: admin.
+ */
 #pragma once
 #include "model/config.h"
 
