@@ -65,7 +65,7 @@ struct answer {
     enum MHD_ResponseMemoryMode mode; /* MUST_FREE: text is malloc'd */
 };
 
-static const char json_type[] = "application/json";
+static const char media_json[] = "application/json";
 
 /* ---- answers ---- */
 
@@ -75,10 +75,10 @@ static struct answer answer_json(unsigned status, json_t *document)
     json_decref(document);
     if (!text)
         return (struct answer){.status = MHD_HTTP_INTERNAL_SERVER_ERROR,
-                               .type = json_type,
+                               .type = media_json,
                                .text = HF_SLICE("{\"error\":\"out of memory; try again\"}"),
                                .mode = MHD_RESPMEM_PERSISTENT};
-    return (struct answer){status, json_type, hf_slice_text(text), MHD_RESPMEM_MUST_FREE};
+    return (struct answer){status, media_json, hf_slice_text(text), MHD_RESPMEM_MUST_FREE};
 }
 
 static struct answer answer_error(unsigned status, const char *error)

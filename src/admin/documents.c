@@ -13,18 +13,22 @@ static const char *health_word(unsigned health)
     return words[health];
 }
 
-/* A monotonic instant as wall time, RFC 3339 in UTC with milliseconds; an instant after now is now.
- */
-static void format_since(char out[TIME_TEXT_MAX], const struct hf_admin_times *times,
-                         uint64_t since_ms)
+/* How long ago an instant was; one after now, written meanwhile by another thread, is now. */
+static uint64_t age_ms(const struct hf_admin_times *times, uint64_t since_ms)
 {
-    uint64_t ago = since_ms < times->now_ms ? times->now_ms - since_ms : 0;
-    uint64_t wall = ago < times->wall_ms ? times->wall_ms - ago : 0;
-    time_t seconds = (time_t)(wall / 1000);
+    return since_ms < times->now_ms ? times->now_ms - since_ms : 0;
+}
+
+/* RFC 3339 in UTC with milliseconds. */
+static void format_since(char out[TIME_TEXT_MAX], const struct hf_admin_times *times,
+                         uint64_t ago_ms)
+{
+    uint64_t wall_ms = ago_ms < times->wall_ms ? times->wall_ms - ago_ms : 0;
+    time_t seconds = (time_t)(wall_ms / 1000);
     struct tm parts;
     gmtime_r(&seconds, &parts);
     size_t size = strftime(out, TIME_TEXT_MAX, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(out + size, TIME_TEXT_MAX - size, ".%03uZ", (unsigned)(wall % 1000));
+    snprintf(out + size, TIME_TEXT_MAX - size, ".%03uZ", (unsigned)(wall_ms % 1000));
 }
 
 static json_t *count(const struct hf_server *server, enum hf_server_counter counter)
@@ -54,21 +58,23 @@ json_t *hf_admin_server_document(const struct hf_pool *pool, const struct hf_poo
 {
     REQUIRE(pool != NULL && member != NULL);
     const struct hf_server *server = member->server;
+    enum hf_server_state state = hf_server_state(server, times->now_ms);
     char since[TIME_TEXT_MAX];
-    format_since(since, times, server->state_since_ms);
-    json_t *document =
-        json_pack("{s:s, s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:s, s:i, s:i, s:f}", "pool",
-                  pool->name, "name", server->name, "address", member->address_text, "weight",
-                  (json_int_t)member->weight, "backup", member->backup, "state",
-                  hf_server_state_word(hf_server_state(server, times->now_ms)), "admin",
-                  hf_admin_state_word(server->admin), "health", health_word(server->health),
-                  "since", since, "active", (int)server->active, "connections",
-                  (int)server->connections, "response_ms_ewma", (double)server->ewma_us / 1000.0);
+    uint64_t ago_ms = age_ms(times, server->state_since_ms);
+    format_since(since, times, ago_ms);
+    json_t *document = json_pack(
+        "{s:s, s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:s, s:f, s:i, s:i, s:f}", "pool", pool->name,
+        "name", server->name, "address", member->address_text, "weight", (json_int_t)member->weight,
+        "backup", member->backup, "state", hf_server_state_word(state), "admin",
+        hf_admin_state_word(server->admin), "health", health_word(server->health), "since", since,
+        "since_s", (double)ago_ms / 1000.0, "active", (int)server->active, "connections",
+        (int)server->connections, "response_ms_ewma", (double)server->ewma_us / 1000.0);
     json_t *counts = counts_document(server);
-    if (!document || !counts || json_object_update_new(document, counts) != 0) {
+    if (document && counts && json_object_update(document, counts) != 0) {
         json_decref(document);
-        return NULL;
+        document = NULL;
     }
+    json_decref(counts);
     return document;
 }
 

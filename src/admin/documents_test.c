@@ -62,6 +62,7 @@ static void test_server_document(void **state)
     assert_string_equal(text_at(second, "admin"), "ready");
     assert_string_equal(text_at(second, "health"), "unknown");
     assert_string_equal(text_at(second, "since"), "2023-11-14T22:13:18.500Z");
+    assert_true(json_real_value(json_object_get(second, "since_s")) == 1.5);
     assert_int_equal(json_integer_value(json_object_get(second, "weight")), 2);
     assert_int_equal(json_integer_value(json_object_get(second, "requests")), 7);
     json_t *failures = json_object_get(second, "failures");
