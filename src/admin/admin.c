@@ -246,7 +246,8 @@ static bool take_body(struct exchange *exchange, const char *bytes, size_t size)
     return true;
 }
 
-/* Called once for the head, for each piece of the body, and at the end. */
+/* Called once for the head, for each piece of the body, and at the end.
+ * rule zero: libmicrohttpd sets the parameters. */
 static enum MHD_Result handle(void *user, struct MHD_Connection *connection, const char *path,
                               const char *method, const char *version, const char *body,
                               size_t *body_size, void **request)

@@ -1,4 +1,4 @@
-/* The page of GET /, made from web/status.html at build time. Layer: admin. */
+/* The page of GET /, made from web/status.html at build time. Threads: any. Layer: admin. */
 #pragma once
 #include <stddef.h>
 

@@ -1,4 +1,4 @@
-/* What the parts of `holdfast ctl` share. Layer: cmd. */
+/* What the parts of `holdfast ctl` share. Threads: the main one. Layer: cmd. */
 #pragma once
 #include "cmd/ctl_http.h"
 #include <jansson.h>

@@ -12,10 +12,18 @@ struct hf_command {
     const char *help;
 };
 
+#define COMMAND(name, help)                                                                        \
+    {                                                                                              \
+#name, "holdfast " #name, hf_cmd_##name, help                                              \
+    }
 static const struct hf_command commands[] = {
-#define HF_COMMAND_ROW(name, help) {#name, "holdfast " #name, hf_cmd_##name, help},
-    HF_COMMANDS(HF_COMMAND_ROW)
-#undef HF_COMMAND_ROW
+    COMMAND(check, "say what is wrong in a configuration, or what it promises"),
+    COMMAND(ctl, "see and change a running proxy: status, servers, drain, ready, maintenance"),
+    COMMAND(keygen, "make a key file for cookie_keys"),
+    COMMAND(shop, "run the demo application, a small stateful shop"),
+    COMMAND(version, "print the version and what it was built with"),
+    COMMAND(agent, "(not supported yet) keep the sessions of the server beside it"),
+    COMMAND(simulate, "(not supported yet) run placement and failover at scale, from a seed"),
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BODY_MAX = 4096, CONNECTIONS_MAX = 2000, IDLE_S = 120 };
+enum { BODY_MAX = 4096, FIELD_MAX = 2 * HF_SHOP_TEXT_MAX, CONNECTIONS_MAX = 2000, IDLE_S = 120 };
 
 static const char usage[] = "usage: holdfast shop [--port PORT] [--name NAME]\n\n"
                             "Runs the demo application on 127.0.0.1:PORT (3001): a small shop that "
@@ -30,10 +30,11 @@ struct shop {
 struct form { /* of one request; malloc'd, freed when the request is completed */
     struct MHD_PostProcessor *post;
     size_t body_size;
-    char name[HF_SHOP_TEXT_MAX], item[HF_SHOP_TEXT_MAX];
+    char name[FIELD_MAX], item[FIELD_MAX];
 };
 
-/* The texts are cut at their size; a key that comes in pieces is put together by `at`. */
+/* The texts are cut at their size; a value that comes in pieces is put together by `at`.
+ * rule zero: libmicrohttpd sets the parameters. */
 static enum MHD_Result take_field(void *user, enum MHD_ValueKind kind, const char *key,
                                   const char *file, const char *type, const char *coding,
                                   const char *value, uint64_t at, size_t size)
@@ -42,7 +43,7 @@ static enum MHD_Result take_field(void *user, enum MHD_ValueKind kind, const cha
     char *field = strcmp(key, "name") == 0 ? form->name : form->item;
     if (strcmp(key, "name") != 0 && strcmp(key, "item") != 0)
         return MHD_YES;
-    for (size_t i = 0; i < size && at + i < HF_SHOP_TEXT_MAX - 1; i++)
+    for (size_t i = 0; i < size && at + i < FIELD_MAX - 1; i++)
         field[at + i] = value[i];
     return MHD_YES;
 }
@@ -155,7 +156,8 @@ static enum MHD_Result dispatch(struct MHD_Connection *connection, struct shop *
     return serve(connection, shop, form, path);
 }
 
-/* Called once for the head, for each piece of the body, and at the end. */
+/* Called once for the head, for each piece of the body, and at the end.
+ * rule zero: libmicrohttpd sets the parameters. */
 static enum MHD_Result handle(void *user, struct MHD_Connection *connection, const char *path,
                               const char *method, const char *version, const char *body,
                               size_t *body_size, void **request)

@@ -100,14 +100,21 @@ char *hf_shop_page_html(const struct hf_shop_view *view, size_t *ret_size)
     return text;
 }
 
+/* JSON holds only UTF-8; a form may hold anything. */
+static json_t *text_of(const char *text)
+{
+    json_t *value = json_string(text);
+    return value ? value : json_string("(not UTF-8)");
+}
+
 char *hf_shop_page_json(const struct hf_shop_view *view, size_t *ret_size)
 {
     REQUIRE(view->server && view->session);
     const struct hf_shop_session *session = view->session;
     json_t *items = json_array();
     for (unsigned i = 0; i < session->item_count; i++)
-        json_array_append_new(items, json_string(session->items[i]));
-    json_t *user = session->user[0] ? json_string(session->user) : json_null();
+        json_array_append_new(items, text_of(session->items[i]));
+    json_t *user = session->user[0] ? text_of(session->user) : json_null();
     json_t *object = json_pack("{s:s, s:o, s:o, s:b, s:b}", "server", view->server, "user", user,
                                "items", items, "fresh", view->fresh, "lost", view->lost);
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;

@@ -1,4 +1,5 @@
-/* What the demo shop shows: a page for people, JSON for programs. Pure. Layer: cmd. */
+/* What the demo shop shows: a page for people, JSON for programs. Pure. Threads: any. Layer: cmd.
+ */
 #pragma once
 #include "cmd/shop_store.h"
 #include <stdbool.h>

@@ -21,9 +21,15 @@ static void forget(struct hf_shop_store *store, struct hf_shop_session *session)
     free(session);
 }
 
+/* Cut between characters of UTF-8, not within one. */
 static void copy_text(char out[HF_SHOP_TEXT_MAX], struct hf_slice text)
 {
-    size_t size = text.size < HF_SHOP_TEXT_MAX ? text.size : HF_SHOP_TEXT_MAX - 1;
+    size_t size = text.size;
+    if (size >= HF_SHOP_TEXT_MAX) {
+        size = HF_SHOP_TEXT_MAX - 1;
+        while (size > 0 && ((unsigned char)text.bytes[size] & 0xc0) == 0x80)
+            size--;
+    }
     if (size > 0)
         memcpy(out, text.bytes, size);
     out[size] = '\0';

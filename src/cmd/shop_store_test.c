@@ -69,6 +69,9 @@ static void test_long_texts_are_cut(void **state)
     struct hf_shop_session *session = hf_shop_store_open(&store);
     hf_shop_session_login(session, hf_slice(text, sizeof(text)));
     assert_int_equal(strlen(session->user), HF_SHOP_TEXT_MAX - 1);
+    memcpy(text + HF_SHOP_TEXT_MAX - 2, "\xe2\x82\xac", 3); /* no half character stays */
+    hf_shop_session_login(session, hf_slice(text, sizeof(text)));
+    assert_int_equal(strlen(session->user), HF_SHOP_TEXT_MAX - 2);
     hf_shop_session_login(session, hf_slice(NULL, 0));
     assert_string_equal(session->user, "");
 }
