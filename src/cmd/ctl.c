@@ -38,12 +38,12 @@ static int fail(const char *error)
     return HF_EXIT_FAILED;
 }
 
-/* Asks and parses; told on stderr and NULL when it did not work. *ret_status may be 0. */
-static json_t *ask(const struct hf_ctl *ctl, const char *path, const char *body, long *ret_status)
+/* Asks and parses; a good answer has `key`. Told on stderr and NULL when it did not work. */
+static json_t *ask(const struct hf_ctl *ctl, const char *path, const char *body, const char *key,
+                   long *ret_status)
 {
     struct hf_ctl_answer answer;
     char error[HF_CTL_ERROR_MAX];
-    *ret_status = 0;
     if (hf_ctl_ask(&ctl->target, path, body, &answer, error) != 0) {
         fail(error);
         return NULL;
@@ -51,7 +51,8 @@ static json_t *ask(const struct hf_ctl *ctl, const char *path, const char *body,
     *ret_status = answer.status;
     json_t *document = json_loads(answer.body ? answer.body : "", 0, NULL);
     hf_ctl_answer_fini(&answer);
-    if (!json_is_object(document)) {
+    bool known = json_object_get(document, answer.status == 200 ? key : "error") != NULL;
+    if (!known) {
         json_decref(document);
         fail("the answer is not this API's; is the address that of a proxy's admin: bind?");
         return NULL;
@@ -74,10 +75,11 @@ static int print(const struct hf_ctl *ctl, const json_t *document, int (*table)(
     return result == 0 ? HF_EXIT_DONE : fail("cannot write to standard output");
 }
 
-static int show(const struct hf_ctl *ctl, const char *path, int (*table)(const json_t *))
+static int show(const struct hf_ctl *ctl, const char *path, const char *key,
+                int (*table)(const json_t *))
 {
     long status;
-    json_t *document = ask(ctl, path, NULL, &status);
+    json_t *document = ask(ctl, path, NULL, key, &status);
     if (!document)
         return HF_EXIT_FAILED;
     int code = status == 200 ? print(ctl, document, table) : print_error(document);
@@ -88,13 +90,13 @@ static int show(const struct hf_ctl *ctl, const char *path, int (*table)(const j
 static int run_status(const struct hf_ctl *ctl, const struct ctl_command *command,
                       const char *server)
 {
-    return show(ctl, "/v1/status", hf_ctl_print_status);
+    return show(ctl, "/v1/status", "pools", hf_ctl_print_status);
 }
 
 static int run_servers(const struct hf_ctl *ctl, const struct ctl_command *command,
                        const char *server)
 {
-    return show(ctl, "/v1/servers", hf_ctl_print_servers);
+    return show(ctl, "/v1/servers", "servers", hf_ctl_print_servers);
 }
 
 /* "/v1/servers/POOL/NAME/state", percent-encoded (RFC 3986 2.3) but for the one slash. */
@@ -114,7 +116,7 @@ static int state_path(char out[PATH_MAX_BYTES], const char *server)
 static int suggest(const struct hf_ctl *ctl, const char *server)
 {
     long status;
-    json_t *document = ask(ctl, "/v1/servers", NULL, &status);
+    json_t *document = ask(ctl, "/v1/servers", NULL, "servers", &status);
     json_t *list = json_object_get(document, "servers");
     size_t count = json_array_size(list), used = 0;
     char **names = calloc(count + 1, sizeof(*names));
@@ -150,7 +152,7 @@ static int run_change(const struct hf_ctl *ctl, const struct ctl_command *comman
         return fail("the name is too long; 'holdfast ctl servers' lists those there are");
     snprintf(body, sizeof(body), "{\"state\":\"%s\"}", command->name);
     long status;
-    json_t *document = ask(ctl, path, body, &status);
+    json_t *document = ask(ctl, path, body, "admin", &status);
     if (!document)
         return HF_EXIT_FAILED;
     int code = status == 200   ? print(ctl, document, hf_ctl_print_server)
