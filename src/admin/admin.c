@@ -71,7 +71,8 @@ static const char media_json[] = "application/json";
 
 static struct answer answer_json(unsigned status, json_t *document)
 {
-    char *text = document ? json_dumps(document, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+    /* 12 digits: times in seconds keep their milliseconds, and 0.1 stays 0.1 */
+    char *text = document ? json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
     json_decref(document);
     if (!text)
         return (struct answer){.status = MHD_HTTP_INTERNAL_SERVER_ERROR,

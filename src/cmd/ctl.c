@@ -51,7 +51,7 @@ static json_t *ask(const struct hf_ctl *ctl, const char *path, const char *body,
     *ret_status = answer.status;
     json_t *document = json_loads(answer.body ? answer.body : "", 0, NULL);
     hf_ctl_answer_fini(&answer);
-    bool known = json_object_get(document, answer.status == 200 ? key : "error") != NULL;
+    bool known = json_object_get(document, *ret_status == 200 ? key : "error") != NULL;
     if (!known) {
         json_decref(document);
         fail("the answer is not this API's; is the address that of a proxy's admin: bind?");
@@ -70,7 +70,7 @@ static int print(const struct hf_ctl *ctl, const json_t *document, int (*table)(
 {
     if (!ctl->json)
         return table(document);
-    int result = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    int result = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     putchar('\n');
     return result == 0 ? HF_EXIT_DONE : fail("cannot write to standard output");
 }
