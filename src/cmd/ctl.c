@@ -2,7 +2,7 @@
 #include "cmd/ctl.h"
 #include "base/assert.h"
 #include "cmd/cmd.h"
-#include "cmd/nearest.h"
+#include "config/report.h"
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
@@ -127,7 +127,9 @@ static int suggest(const struct hf_ctl *ctl, const char *server)
         if (pool && name && asprintf(&names[used], "%s/%s", pool, name) >= 0)
             used++;
     }
-    const char *nearest = names ? hf_nearest(server, (const char *const *)names, used) : NULL;
+    const char *nearest =
+        names ? hf_report_nearest(server, (const char *const *)names, used, sizeof(names[0]))
+              : NULL;
     fprintf(stderr, "holdfast ctl: there is no server '%s'%s%s%s\n", server,
             nearest ? ": did you mean '" : "; 'holdfast ctl servers' lists them",
             nearest ? nearest : "", nearest ? "'?" : "");
@@ -180,13 +182,11 @@ enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 /* NULL after telling what is wrong. */
 static const struct ctl_command *find_command(const char *word)
 {
-    const char *names[COMMAND_COUNT];
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        names[i] = commands[i].name;
-        if (strcmp(word, names[i]) == 0)
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(word, commands[i].name) == 0)
             return &commands[i];
-    }
-    const char *nearest = hf_nearest(word, names, COMMAND_COUNT);
+    const char *nearest =
+        hf_report_nearest(word, &commands[0].name, COMMAND_COUNT, sizeof(commands[0]));
     fprintf(stderr, "holdfast ctl: unknown command '%s'%s%s%s\n", word,
             nearest ? ": did you mean '" : "; 'holdfast ctl --help' lists them",
             nearest ? nearest : "", nearest ? "'?" : "");

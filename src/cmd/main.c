@@ -1,6 +1,6 @@
 /* Finds the subcommand and hands over. */
 #include "cmd/cmd.h"
-#include "cmd/nearest.h"
+#include "config/report.h"
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,10 +39,8 @@ static void print_help(FILE *out)
 
 static int refuse(const char *word)
 {
-    const char *names[COMMAND_COUNT];
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        names[i] = commands[i].name;
-    const char *nearest = hf_nearest(word, names, COMMAND_COUNT);
+    const char *nearest =
+        hf_report_nearest(word, &commands[0].name, COMMAND_COUNT, sizeof(commands[0]));
     fprintf(stderr, "holdfast: unknown command '%s'", word);
     if (nearest)
         fprintf(stderr, ": did you mean '%s'?\n", nearest);
