@@ -20,14 +20,10 @@ static const char usage[] =
 
 static void make_key(char out[KEY_TEXT_SIZE])
 {
-    static const char digits[] = "0123456789abcdef";
     uint8_t key[HF_TOKEN_KEY_SIZE];
     hf_random_bytes(key, sizeof(key));
-    for (size_t i = 0; i < sizeof(key); i++) {
-        out[2 * i] = digits[key[i] >> 4];
-        out[2 * i + 1] = digits[key[i] & 15];
-    }
-    out[KEY_TEXT_SIZE - 1] = '\n';
+    hf_token_key_format(key, out);
+    out[KEY_TEXT_SIZE - 1] = '\n'; /* over the NUL */
     OPENSSL_cleanse(key, sizeof(key));
 }
 
