@@ -53,7 +53,7 @@ static bool is_agent_file(const char *path)
     yaml_parser_set_input_file(&parser, file);
     struct top_keys keys = {0};
     yaml_event_type_t type = YAML_NO_EVENT;
-    while (!keys.found && type != YAML_STREAM_END_EVENT) {
+    while (!keys.found && type != YAML_DOCUMENT_END_EVENT && type != YAML_STREAM_END_EVENT) {
         yaml_event_t event;
         if (!yaml_parser_parse(&parser, &event))
             break;
