@@ -26,6 +26,11 @@ const char *hf_affinity_verdict_word(enum hf_affinity_verdict verdict)
     return words[verdict];
 }
 
+static bool needs_keys(const struct hf_pool *pool)
+{
+    return hf_affinity_own_cookie(pool).size > 0;
+}
+
 int hf_affinity_worker_init(struct hf_affinity_worker *worker, const struct hf_config *config)
 {
     REQUIRE(worker != NULL && config != NULL);
@@ -37,6 +42,8 @@ int hf_affinity_worker_init(struct hf_affinity_worker *worker, const struct hf_c
         REQUIRE(config->pools[i].index == i);
         result = hf_balance_state_init(&worker->balance[i], config->pools[i].server_count);
         worker->pool_count += result == 0;
+        if (result == 0 && needs_keys(&config->pools[i]) && config->cookie_key_count == 0)
+            result = -EINVAL;
     }
     if (result == 0 && config->cookie_key_count > 0)
         result =
@@ -133,6 +140,8 @@ static bool next_pin(const struct hf_pool *pool, const struct hf_affinity_reques
     return true;
 }
 
+/* rule zero: eight parameters, since four say what came and was chosen and four where one value
+ * goes; a struct would only be filled for this one call. */
 size_t hf_affinity_pin(struct hf_affinity_worker *worker, const struct hf_pool *pool,
                        const struct hf_affinity_request *request,
                        const struct hf_affinity_choice *choice, unsigned served, char *out,

@@ -48,7 +48,7 @@ struct hf_affinity_worker {         /* one a worker and snapshot */
     unsigned pool_count;
     uint64_t verdicts[HF_AFFINITY_VERDICT_COUNT]; /* the owner copies these into its counters */
 };
-/* 0 or negative errno. */
+/* 0 or negative errno; -EINVAL when a pool writes a cookie and there is no key. */
 int hf_affinity_worker_init(struct hf_affinity_worker *worker, const struct hf_config *config);
 void hf_affinity_worker_fini(struct hf_affinity_worker *worker);
 
