@@ -1,0 +1,17 @@
+/* Which fields of a message go on, and which are added: requests to servers, responses to clients.
+ * Sources: RFC 9110 7.6 (intermediaries), RFC 7239 8 (who may be believed), RFC 9111 5.2.
+ * Threads: the worker's. Layer: proxy. */
+#pragma once
+#include "proxy/exchange.h"
+
+/* Fills *outgoing for x->request to x->target. `scratch` (borrowed, empty) takes rewritten values
+ * and must stay until the head was written. False: they do not fit. */
+bool hf_forward_request(const struct hf_exchange *x, struct hf_buffer *scratch,
+                        struct hf_outgoing *outgoing);
+/* Fills *outgoing for x->response; set_cookie: the pin's field value, empty = none. */
+bool hf_forward_response(const struct hf_exchange *x, struct hf_slice set_cookie,
+                         struct hf_buffer *scratch, struct hf_outgoing *outgoing);
+/* Settles the client the proxy believes in: the peer, or what a trusted peer says of it. */
+void hf_forward_believe(struct hf_exchange *x);
+/* Why the session is lost, as told to the application and counted; only while x->choice.lost. */
+const char *hf_forward_loss_word(const struct hf_exchange *x);
