@@ -8,6 +8,7 @@ enum { HF_EXIT_DONE = 0, HF_EXIT_FAILED = 1, HF_EXIT_USAGE = 2 };
 int hf_cmd_check(int argc, char **argv);
 int hf_cmd_ctl(int argc, char **argv);
 int hf_cmd_keygen(int argc, char **argv);
+int hf_cmd_proxy(int argc, char **argv);
 int hf_cmd_shop(int argc, char **argv);
 int hf_cmd_version(int argc, char **argv);
 int hf_cmd_agent(int argc, char **argv);

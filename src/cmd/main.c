@@ -20,6 +20,7 @@ static const struct hf_command commands[] = {
     COMMAND(check, "say what is wrong in a configuration, or what it promises"),
     COMMAND(ctl, "see and change a running proxy: status, servers, drain, ready, maintenance"),
     COMMAND(keygen, "make a key file for cookie_keys"),
+    COMMAND(proxy, "run the load balancer"),
     COMMAND(shop, "run the demo application, a small stateful shop"),
     COMMAND(version, "print the version and what it was built with"),
     COMMAND(agent, "(not supported yet) keep the sessions of the server beside it"),
