@@ -135,9 +135,11 @@ static void finish_insert(struct hf_loader *loader, const struct hf_pool *pool,
                           struct hf_affinity *affinity, const struct hf_yaml *node)
 {
     const char *wrong = hf_cookie_attributes_check(&affinity->attributes);
+    bool lacks_secure =
+        wrong != NULL && !affinity->attributes.secure && strstr(wrong, "secure") != NULL;
     if (wrong != NULL)
-        hf_loader_tell(loader, hf_yaml_line(node, "cookie"), "cookie '%s': %s", affinity->cookie,
-                       wrong);
+        hf_loader_tell(loader, hf_yaml_line(node, "cookie"), "cookie '%s': %s%s", affinity->cookie,
+                       wrong, lacks_secure ? ": write secure: always" : "");
     if (affinity->lifetime_s != 0 && affinity->idle_s > affinity->lifetime_s)
         hf_loader_tell(loader, hf_yaml_line(node, "idle"),
                        "'idle' is longer than 'lifetime' and would never end a session: write a "

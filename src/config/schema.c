@@ -35,8 +35,10 @@ static void tell_unknown(struct hf_loader *loader, const struct hf_schema *schem
 static void read_key(struct hf_loader *loader, const struct hf_schema *schema,
                      const struct hf_key *key, const struct hf_yaml *node, void *target)
 {
-    if (node->broken)
+    if (node->broken) {
+        loader->mistakes++; /* told when it was read; relations with it are not judged */
         return;
+    }
     void *field = (char *)target + key->offset;
     if (key->type->read(loader, key, node, field) == 0)
         hf_unsupported_check(loader, schema, key, node);
@@ -49,8 +51,10 @@ void hf_schema_read(struct hf_loader *loader, const struct hf_schema *schema,
     unsigned seen[HF_SCHEMA_KEYS_MAX] = {0}; /* lines */
     unsigned before = loader->mistakes;
     for (const struct hf_yaml *child = node->first; child != NULL; child = child->next) {
-        if (child->key_broken)
+        if (child->key_broken) {
+            loader->mistakes++;
             continue;
+        }
         const struct hf_key *key = find_key(schema, child->key);
         if (key == NULL) {
             tell_unknown(loader, schema, child);

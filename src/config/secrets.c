@@ -17,6 +17,11 @@ enum { SECRET_SIZE_MAX = 4096, KEY_TEXT_SIZE = 65 /* hex digits and a newline */
 static int read_secret(const char *path, char out[SECRET_SIZE_MAX + 1])
 {
     struct stat status;
+    /* Looked at before it is opened: to open some devices has effects. */
+    if (stat(path, &status) != 0)
+        return -errno;
+    if (!S_ISREG(status.st_mode))
+        return -EINVAL;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return -errno;

@@ -94,7 +94,9 @@ static int read_mappings(struct hf_loader *loader, const struct hf_key *key,
     unsigned index = 0;
     for (const struct hf_yaml *child = node->first; child != NULL; child = child->next, index++) {
         if (child->kind != HF_YAML_MAPPING) {
-            if (!child->broken)
+            if (child->broken)
+                loader->mistakes++;
+            else
                 hf_loader_tell(loader, child->line,
                                "an entry of '%s' is %s: write %s as a mapping, such as %s",
                                key->key, hf_yaml_kind_word(child), key->schema->noun, key->example);
@@ -113,8 +115,10 @@ static int read_list(struct hf_loader *loader, const struct hf_key *key, const s
     int rc = list_length(loader, key, node);
     unsigned index = 0;
     for (const struct hf_yaml *child = node->first; rc == 0 && child != NULL; child = child->next) {
-        if (child->broken)
+        if (child->broken) {
+            loader->mistakes++;
             continue;
+        }
         struct hf_key item = {.key = key->key, .example = key->example, .words = key->words};
         if (key->item->read(loader, &item, child, NULL) != 0)
             continue;
