@@ -62,7 +62,7 @@ static void tell_secret(struct hf_loader *loader, unsigned line, const char *pat
 static void load_token(struct hf_loader *loader)
 {
     enum { TOKEN_SIZE_MIN = 16 };
-    char text[SECRET_SIZE_MAX + 1];
+    char text[SECRET_SIZE_MAX + 1] = "";
     const struct hf_yaml *admin = hf_yaml_get(loader->root, "admin");
     unsigned line = hf_yaml_line(admin, "token_file");
     char *path = hf_loader_path(loader, loader->admin_token_file);
