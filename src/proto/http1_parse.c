@@ -107,7 +107,8 @@ static enum go take_start(struct reader *r)
 
 static enum go take_method(struct reader *r)
 {
-    while (r->at < r->end && hf_scan_is(r->bytes[r->at], HF_SCAN_TOKEN))
+    while (r->at < r->end && r->at - r->parser->mark <= HF_METHOD_SIZE_MAX &&
+           hf_scan_is(r->bytes[r->at], HF_SCAN_TOKEN))
         r->at++;
     struct hf_span method = marked(r);
     if (method.size > HF_METHOD_SIZE_MAX)
