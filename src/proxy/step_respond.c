@@ -106,7 +106,7 @@ void hf_exchange_count_pin(struct hf_exchange *x, unsigned served, bool written)
             hf_worker_count(worker, HF_PROXY_STOOD_IN);
         return;
     }
-    if (x->choice.lost)
+    if (x->moved) /* its owner may have been judged by this very request: not only choice.lost */
         hf_worker_count(worker, x->choice.verdict == HF_AFFINITY_MAINTENANCE
                                     ? HF_PROXY_LOST_MAINTENANCE
                                 : x->choice.verdict == HF_AFFINITY_GONE ? HF_PROXY_LOST_GONE
