@@ -15,7 +15,9 @@ class Family:
 
     def value(self, **labels):
         """The sum of the samples that carry these labels."""
-        return sum(value for (_, own), value in self.samples.items() if labels.items() <= dict(own).items())
+        return sum(
+            value for (_, own), value in self.samples.items() if labels.items() <= dict(own).items()
+        )
 
 
 def parse_labels(text):
@@ -51,7 +53,9 @@ def parse(text):
             current = families[name] = Family(name, rest)
         elif line.startswith("# TYPE "):
             name, _, kind = line[7:].partition(" ")
-            assert current and name == current.name and current.kind is None, f"TYPE out of place: {line}"
+            assert (
+                current and name == current.name and current.kind is None
+            ), f"TYPE out of place: {line}"
             assert not current.samples and kind in ("counter", "gauge", "histogram"), line
             current.kind = kind
         else:
@@ -78,8 +82,12 @@ def check_family(family):
     assert NAME.match(family.name) and family.name.startswith("holdfast_"), family.name
     assert family.samples, f"{family.name} has no samples"
     assert family.help.endswith("."), f"{family.name}: help is no sentence: {family.help}"
-    assert family.name.endswith("_total") == (family.kind == "counter"), f"{family.name} is a {family.kind}"
-    assert not re.search(r"_(ms|us|milliseconds|microseconds|kb|mb)(_|\Z)", family.name), family.name
+    assert family.name.endswith("_total") == (
+        family.kind == "counter"
+    ), f"{family.name} is a {family.kind}"
+    assert not re.search(
+        r"_(ms|us|milliseconds|microseconds|kb|mb)(_|\Z)", family.name
+    ), family.name
     if family.kind == "counter":
         assert all(value >= 0 for value in family.samples.values()), family.name
     if family.kind == "histogram":
@@ -99,7 +107,9 @@ def check_histogram(family):
     for own, row in rows.items():
         bounds = [bound for bound, _ in row["buckets"]]
         counts = [count for _, count in row["buckets"]]
-        assert bounds == sorted(set(bounds)) and bounds[-1] == math.inf, f"{family.name}{own}: bounds"
+        assert (
+            bounds == sorted(set(bounds)) and bounds[-1] == math.inf
+        ), f"{family.name}{own}: bounds"
         assert counts == sorted(counts), f"{family.name}{own}: buckets do not add up"
         assert counts[-1] == row["count"], f"{family.name}{own}: +Inf is not the count"
         assert row["sum"] >= 0, f"{family.name}{own}: sum"

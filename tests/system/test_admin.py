@@ -8,9 +8,29 @@ import pytest
 import exposition
 from harness.clock import poll
 
-KEYS = {"pool", "name", "address", "weight", "backup", "state", "admin", "health", "since", "since_s", "active",
-        "connections", "response_ms_ewma", "requests", "responses", "failures", "connects", "reuses", "pins",
-        "checks", "ejections"}
+KEYS = {
+    "pool",
+    "name",
+    "address",
+    "weight",
+    "backup",
+    "state",
+    "admin",
+    "health",
+    "since",
+    "since_s",
+    "active",
+    "connections",
+    "response_ms_ewma",
+    "requests",
+    "responses",
+    "failures",
+    "connects",
+    "reuses",
+    "pins",
+    "checks",
+    "ejections",
+}
 
 
 def ask(proxy, path, method="GET", body=None, host=None, **fields):
@@ -113,29 +133,54 @@ def test_metrics_are_strictly_well_formed_and_true(two):
 
 def test_a_dead_server_shows_as_down(backends, run_proxy):
     one, two = backends("app1", "app2")
-    proxy = run_proxy([one, two], pool_keys={"health": {"tcp": True, "interval": "100ms", "timeout": "100ms",
-                                                        "rise": 1, "fall": 2}})
+    proxy = run_proxy(
+        [one, two],
+        pool_keys={
+            "health": {"tcp": True, "interval": "100ms", "timeout": "100ms", "rise": 1, "fall": 2}
+        },
+    )
     one.stop()
-    poll(lambda: document(ask(proxy, "/v1/servers/app/app1"))["state"] == "down", 10, "app1 is down")
+    poll(
+        lambda: document(ask(proxy, "/v1/servers/app/app1"))["state"] == "down", 10, "app1 is down"
+    )
     server = document(ask(proxy, "/v1/servers/app/app1"))
-    assert server["health"] == "down" and server["admin"] == "ready" and server["checks"]["failed"] >= 2
+    assert (
+        server["health"] == "down"
+        and server["admin"] == "ready"
+        and server["checks"]["failed"] >= 2
+    )
     assert document(ask(proxy, "/v1/status"))["pools"][0]["states"]["down"] == 1
 
 
 def test_what_is_not_there(two):
-    for path in ("/nothing", "/v1", "/v1/servers/", "/v1/servers/app", "/v1/servers/app/", "/v1/servers//app1",
-                 "/v1/servers/app/app1/states", "/v1/servers/app/app3", "/v1/servers/none/app1",
-                 "/v1/servers/app/" + "a" * 500, "/v1/servers/" + "a" * 500 + "/app1",
-                 "/v1/servers/%ff/%fe", "/v1/servers/app/app1%20"):
+    for path in (
+        "/nothing",
+        "/v1",
+        "/v1/servers/",
+        "/v1/servers/app",
+        "/v1/servers/app/",
+        "/v1/servers//app1",
+        "/v1/servers/app/app1/states",
+        "/v1/servers/app/app3",
+        "/v1/servers/none/app1",
+        "/v1/servers/app/" + "a" * 500,
+        "/v1/servers/" + "a" * 500 + "/app1",
+        "/v1/servers/%ff/%fe",
+        "/v1/servers/app/app1%20",
+    ):
         refused(ask(two, path), 404)
     refused(change(two, "app3"), 404)
     assert document(ask(two, "/v1/status"))
 
 
 def test_methods(two):
-    for path, method, allowed in (("/v1/status", "POST", "GET, HEAD"), ("/", "DELETE", "GET, HEAD"),
-                                  ("/metrics", "PUT", "GET, HEAD"), ("/v1/servers/app/app1", "PATCH", "GET, HEAD"),
-                                  ("/v1/servers/app/app1/state", "GET", "POST")):
+    for path, method, allowed in (
+        ("/v1/status", "POST", "GET, HEAD"),
+        ("/", "DELETE", "GET, HEAD"),
+        ("/metrics", "PUT", "GET, HEAD"),
+        ("/v1/servers/app/app1", "PATCH", "GET, HEAD"),
+        ("/v1/servers/app/app1/state", "GET", "POST"),
+    ):
         answer = ask(two, path, method)
         refused(answer, 405)
         assert answer[1]["Allow"] == allowed
@@ -144,8 +189,20 @@ def test_methods(two):
 
 
 def test_bodies_that_are_not_a_change(two):
-    for body in ("", "{", "null", "[]", "{}", '{"state": 3}', '{"state": "down"}', '{"state": "drain", "x": 1}',
-                 '{"state": "drain", "state": "ready"}', '{"state": "\\u0000drain"}', b"\xff\xfe", "[" * 60000):
+    for body in (
+        "",
+        "{",
+        "null",
+        "[]",
+        "{}",
+        '{"state": 3}',
+        '{"state": "down"}',
+        '{"state": "drain", "x": 1}',
+        '{"state": "drain", "state": "ready"}',
+        '{"state": "\\u0000drain"}',
+        b"\xff\xfe",
+        "[" * 60000,
+    ):
         refused(change(two, "app1", body), 400)
     assert document(ask(two, "/v1/servers/app/app1"))["admin"] == "ready"
 
@@ -155,8 +212,10 @@ def test_sizes(two):
     assert len(fits) == 65536
     assert document(change(two, "app1", fits))["admin"] == "drain"
     refused(change(two, "app1", fits + " "), 413)
-    head = (b"POST /v1/servers/app/app1/state HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\n")
+    head = (
+        b"POST /v1/servers/app/app1/state HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+    )
     with socket.create_connection(("127.0.0.1", two.admin_port), timeout=10) as connection:
         connection.sendall(head)  # refused before any of its body
         assert connection.recv(65536).startswith(b"HTTP/1.1 411 ")
@@ -171,20 +230,31 @@ def test_a_page_of_the_web_cannot_read_or_change(two):
     assert ask(two, "/v1/status", host=f"localhost:{two.admin_port}")[0] == 200
     for origin in ("http://evil.example", "null", f"http://127.0.0.1:{two.admin_port + 1}"):
         refused(change(two, "app1", Origin=origin), 403)
-    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", None):
+    for kind in (
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        None,
+    ):
         refused(change(two, "app1", Content_Type=kind), 415)
     assert document(ask(two, "/v1/servers/app/app1"))["admin"] == "ready"
     own = f"http://127.0.0.1:{two.admin_port}"
     assert document(change(two, "app1", Origin=own, Content_Type="application/json; charset=utf-8"))
-    assert "Access-Control-Allow-Origin" not in ask(two, "/v1/servers", Origin="http://evil.example")[1]
+    assert (
+        "Access-Control-Allow-Origin"
+        not in ask(two, "/v1/servers", Origin="http://evil.example")[1]
+    )
 
 
 def test_token(backends, run_proxy, tmp_path):
     from harness.ports import free_port
+
     token = tmp_path / "token"
     token.write_text("s3cret\n")
     token.chmod(0o600)
-    proxy = run_proxy([backends("app1")], admin={"bind": f"127.0.0.1:{free_port()}", "token_file": str(token)})
+    proxy = run_proxy(
+        [backends("app1")], admin={"bind": f"127.0.0.1:{free_port()}", "token_file": str(token)}
+    )
     for path in ("/metrics", "/v1/status", "/v1/servers", "/v1/servers/app/app1"):
         answer = ask(proxy, path)
         refused(answer, 401)
@@ -204,7 +274,9 @@ def test_page(two):
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert "/v1/servers" in page and "http://" not in page and "https://" not in page  # nothing external
+    assert (
+        "/v1/servers" in page and "http://" not in page and "https://" not in page
+    )  # nothing external
 
 
 def test_connections_have_a_maximum_and_come_back(two):
@@ -223,9 +295,14 @@ def answers(proxy):
 
 
 def test_garbage_does_not_end_it(two):
-    for garbage in (b"\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/9.9\r\n\r\n",
-                    b"POST /v1/servers/app/app1/state HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
-                    b"application/json\r\nContent-Length: 20\r\n\r\n{"):
+    for garbage in (
+        b"\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST /v1/servers/app/app1/state HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+        b"application/json\r\nContent-Length: 20\r\n\r\n{",
+    ):
         with socket.create_connection(("127.0.0.1", two.admin_port), timeout=10) as connection:
             connection.sendall(garbage)
     assert ask(two, "/v1/status")[0] == 200

@@ -13,7 +13,11 @@ stage_process, stage = stage_fixture("stage", names=NAMES)
 
 
 def two_pools(backends):
-    return [pool(backends[:2], name="one"), pool(backends[2:], name="two")]
+    def cookie(path):
+        return [{"cookie": "HOLDFAST", "mode": "insert", "path": path}]
+
+    one = pool(backends[:2], name="one", affinity=cookie("/one"))
+    return [one, pool(backends[2:], name="two", affinity=cookie("/two"))]
 
 
 pools_stage_process, pools_stage = stage_fixture(

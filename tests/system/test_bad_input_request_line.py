@@ -92,7 +92,9 @@ def test_row(stage, row):
 
 
 def routed(backends):
-    return [pool(backends[:1], name="api"), pool(backends[1:], name="web")]
+    return [
+        pool(b, name=n, affinity=None) for n, b in (("api", backends[:1]), ("web", backends[1:]))
+    ]
 
 
 routed_stage_process, routed_stage = stage_fixture(

@@ -29,8 +29,15 @@ COMMANDS = ["proxy", "check", "ctl", "keygen", "version", "shop", "agent", "simu
 
 
 def run(*words, code=0, environment=None):
-    done = subprocess.run([BINARY, *map(str, words)], capture_output=True, text=True, timeout=60, check=False,
-                          stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
+    done = subprocess.run(
+        [BINARY, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **(environment or {})},
+    )
     assert done.returncode == code, done
     return done
 
@@ -42,6 +49,7 @@ def write(tmp_path):
         file = tmp_path / name
         file.write_text(text.replace("STATE", str(tmp_path / "state")))
         return file
+
     return made
 
 
@@ -55,7 +63,9 @@ def test_help_is_everywhere():
 
 
 def test_unknown_commands_and_options():
-    assert run("chekc", code=2).stderr == "holdfast: unknown command 'chekc': did you mean 'check'?\n"
+    assert (
+        run("chekc", code=2).stderr == "holdfast: unknown command 'chekc': did you mean 'check'?\n"
+    )
     assert "--help" in run("explode", code=2).stderr
     for command in ("check", "ctl", "keygen", "version", "shop"):
         done = run(command, "--no-such-option", code=2)
@@ -63,8 +73,14 @@ def test_unknown_commands_and_options():
 
 
 def test_not_built_yet():
-    for words in (["agent", "-c", "x"], ["simulate"], ["ctl", "explain"], ["ctl", "preview", "x"], ["ctl", "migrate"],
-                  ["ctl", "drain", "shop/app1", "--deadline", "10m"]):
+    for words in (
+        ["agent", "-c", "x"],
+        ["simulate"],
+        ["ctl", "explain"],
+        ["ctl", "preview", "x"],
+        ["ctl", "migrate"],
+        ["ctl", "drain", "shop/app1", "--deadline", "10m"],
+    ):
         assert "not supported yet" in run(*words, code=2).stderr
 
 
@@ -92,8 +108,16 @@ def test_keygen_to_a_file(tmp_path):
 
 
 def test_a_full_disk_leaves_no_half_key():
-    assert "No space left" in subprocess.run([BINARY, "keygen"], stdout=open("/dev/full", "wb"),
-                                             stderr=subprocess.PIPE, text=True, check=False).stderr
+    assert (
+        "No space left"
+        in subprocess.run(
+            [BINARY, "keygen"],
+            stdout=open("/dev/full", "wb"),
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        ).stderr
+    )
 
 
 def test_check_good(write):
@@ -101,9 +125,13 @@ def test_check_good(write):
     done = run("check", "-c", file)
     assert done.stderr == ""
     assert done.stdout.startswith(f"{file}: good: 1 listener, 1 route, 1 pool, 2 workers\n")
-    for line in ("listener web: 127.0.0.1:8080", "admin: 127.0.0.1:9900",
-                 "pool shop: 2 servers, least_connections, affinity: cookie HOLDFAST (sealed)",
-                 "app1 127.0.0.1:3001 weight 3", "app2 127.0.0.1:3002 weight 1"):
+    for line in (
+        "listener web: 127.0.0.1:8080",
+        "admin: 127.0.0.1:9900",
+        "pool shop: 2 servers, least_connections, affinity: cookie HOLDFAST (sealed)",
+        "app1 127.0.0.1:3001 weight 3",
+        "app2 127.0.0.1:3002 weight 1",
+    ):
         assert f"  {line}\n" in done.stdout, done.stdout
     assert "shop" in done.stdout.split("\n\n")[1]  # the recovery text
 
@@ -114,12 +142,19 @@ def test_check_tells_each_mistake_with_its_line(write):
     assert done.stdout == ""
     lines = done.stderr.splitlines()
     assert all(re.match(rf"{re.escape(str(file))}:\d+: \S", line) for line in lines), lines
-    assert any(line.startswith(f"{file}:9: ") and "balanse" in line and "balance" in line for line in lines)
+    assert any(
+        line.startswith(f"{file}:9: ") and "balanse" in line and "balance" in line for line in lines
+    )
     assert any(line.startswith(f"{file}:11: ") and "parsec" in line for line in lines)
 
 
 def test_check_files_that_cannot_be(write, tmp_path):
-    for file in (tmp_path / "none.yaml", write("", "empty.yaml"), write("{", "broken.yaml"), tmp_path):
+    for file in (
+        tmp_path / "none.yaml",
+        write("", "empty.yaml"),
+        write("{", "broken.yaml"),
+        tmp_path,
+    ):
         done = run("check", "-c", file, code=1)
         assert done.stderr.startswith(str(file)) and done.stdout == ""
     run("check", code=2)
@@ -132,7 +167,9 @@ def test_check_agent(write):
     file = write(good.replace("mode: local", "mood: local"))
     assert f"{file}:5: " in run("check", "-c", file, code=1).stderr
     inner = GOOD.replace("least_connections", "least_connections\n    agent: {}")
-    assert "good" not in run("check", "-c", write(inner), code=1).stdout  # not at the top: no agent's file
+    assert (
+        "good" not in run("check", "-c", write(inner), code=1).stdout
+    )  # not at the top: no agent's file
 
 
 # --- ctl -------------------------------------------------------------------------------------------
@@ -169,7 +206,9 @@ def test_ctl_changes(running):
 
 def test_ctl_slips(running):
     assert "did you mean 'app/app1'?" in ctl(running, "drain", "app/ap1", code=1).stderr
-    assert "'holdfast ctl servers' lists them" in ctl(running, "drain", "elsewhere/x", code=1).stderr
+    assert (
+        "'holdfast ctl servers' lists them" in ctl(running, "drain", "elsewhere/x", code=1).stderr
+    )
     assert "did you mean 'drain'?" in ctl(running, "drian", "app/app1", code=2).stderr
     for name in ("app1", "app/", "/app1", "app/app1/state", ""):
         assert "POOL/SERVER" in ctl(running, "drain", name, code=2).stderr
@@ -198,10 +237,13 @@ def test_ctl_of_something_else(backends):
 
 def test_ctl_token(backends, run_proxy, tmp_path):
     from harness.ports import free_port
+
     token = tmp_path / "token"
     token.write_text("s3cret\n")
     token.chmod(0o600)
-    proxy = run_proxy([backends("app1")], admin={"bind": f"127.0.0.1:{free_port()}", "token_file": str(token)})
+    proxy = run_proxy(
+        [backends("app1")], admin={"bind": f"127.0.0.1:{free_port()}", "token_file": str(token)}
+    )
     assert "a token is needed" in ctl(proxy, "status", code=1).stderr
     wrong = ctl(proxy, "status", code=1, environment={"HOLDFAST_TOKEN": "guess"})
     assert "the token is wrong" in wrong.stderr and "guess" not in wrong.stderr

@@ -43,4 +43,6 @@ def test_each_command_in_the_readme_exists():
 
 def test_the_unit_file_names_real_commands():
     text = Path(ROOT / "packaging" / "holdfast.service").read_text()
-    assert {"proxy", "check"} == set(re.findall(r"^Exec\w+=/usr/bin/holdfast (\w+)", text, re.MULTILINE))
+    assert {"proxy", "check"} == set(
+        re.findall(r"^Exec\w+=/usr/bin/holdfast (\w+)", text, re.MULTILINE)
+    )

@@ -18,6 +18,9 @@ from .ports import free_port
 RESET = struct.pack("ii", 1, 0)
 
 
+_arrivals = itertools.count(1)
+
+
 class Request:
     """A request head as it came, read by an independent and strict parser."""
 
@@ -36,6 +39,7 @@ class Request:
             self.fields.append((name.lower(), value.strip(b" \t")))
         self.lines = lines[1:-2]
         self.body = None
+        self.arrival = 0
 
     def all(self, name):
         return [value for key, value in self.fields if key == name.lower().encode()]
@@ -100,6 +104,7 @@ class BackendConnection:
 
     def read_head(self):
         request = Request(self.take_until(b"\r\n\r\n"))
+        request.arrival = next(_arrivals)  # orders requests over all connections and servers
         self.requests.append(request)
         self.backend.note(request)
         return request
