@@ -140,9 +140,7 @@ def test_use_puts_the_idle_end_off(run_proxy, backends):
 def test_the_absolute_lifetime_ends_even_a_busy_pin(run_proxy, backends):
     proxy = run_proxy(
         backends(*NAMES),
-        pool_keys={
-            "affinity": [{"cookie": "HOLDFAST", "mode": "insert", "idle": "1h", "lifetime": "2s"}]
-        },
+        pool_keys={"affinity": [{"cookie": "HOLDFAST", "mode": "insert", "lifetime": "2s"}]},
     )
     user = Browser(proxy.port)
     poll(
@@ -377,18 +375,13 @@ def test_round_robin_is_smooth_and_weighted(run_proxy, backends):
 
 def busy(proxy, servers, name, count):
     """Requests that hang on one server: `count` clients, held open."""
-    target = next(s for s in servers if s.name == name)
-    held = []
-    while len(held) < count:
-        client = Client(proxy.port)
-        before = {s.name: len(s.requests) for s in servers}
-        client.ask("/hang")
-        grown = poll(lambda: next((s for s in servers if len(s.requests) > before[s.name]), None))
-        if grown is target:
-            held.append(client)
-        else:
-            client.close()
-            poll(lambda: proxy.server(grown.name)["active"] == 0, what="released")
+    others = [server.name for server in servers if server.name != name]
+    for other in others:
+        proxy.set_state(other, "maintenance")
+    held = [Client(proxy.port).ask("/hang") for _ in range(count)]
+    poll(lambda: proxy.server(name)["active"] == count, what="all of them hang")
+    for other in others:
+        proxy.set_state(other, "ready")
     return held
 
 

@@ -183,7 +183,7 @@ class Backend:
     def __init__(self, name="app1", behave=None, port=None, health=200):
         self.name, self.port = name, port or free_port()
         self.behave = behave or application
-        self.health = health  # status of GET /healthz
+        self.health = health  # status of GET /healthz, or a function of the check's number
         self.checks = 0
         self.requests = []  # all heads but health checks, over all connections
         self.connections = []
@@ -251,7 +251,8 @@ class Backend:
             while not connection.finished:
                 request = connection.read_head()
                 if request.target == b"/healthz":
-                    connection.respond(self.health, b"ok")
+                    status = self.health(self.checks) if callable(self.health) else self.health
+                    connection.respond(status, b"ok")
                     continue
                 self.behave(connection, request)
                 if request.field("Connection") == "close":
