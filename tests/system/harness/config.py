@@ -5,7 +5,7 @@ from .clock import SLOWNESS
 
 
 def pool(servers, name="app", **keys):
-    """A pool with a sealed cookie. servers: of (name, port), Backend-like objects, or dicts."""
+    """A pool with a sealed cookie and no active checks. servers: of (name, port), Backend-like objects, or dicts."""
     rows = []
     for server in servers:
         if isinstance(server, dict):
@@ -13,7 +13,8 @@ def pool(servers, name="app", **keys):
             continue
         label, port = server if isinstance(server, tuple) else (server.name, server.port)
         rows.append({"name": label, "address": f"127.0.0.1:{port}"})
-    made = {"name": name, "affinity": [{"cookie": "HOLDFAST", "mode": "insert"}]}
+    sealed = {"cookie": "HOLDFAST", "mode": "insert"}
+    made = {"name": name, "affinity": [sealed], "health": "off"}
     made.update(keys)
     made["servers"] = rows
     return {key: value for key, value in made.items() if value is not None}
