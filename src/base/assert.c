@@ -1,6 +1,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -34,7 +35,8 @@ static const char *line_text(int line, char out[DIGITS_MAX])
     return at;
 }
 
-static void report(const char *file, int line, const char *function, const char *condition)
+_Noreturn void hf_assert_failed(const char *file, int line, const char *function,
+                                const char *condition)
 {
     char digits[DIGITS_MAX];
     struct iovec parts[] = {
@@ -50,12 +52,6 @@ static void report(const char *file, int line, const char *function, const char 
     };
     ssize_t written = writev(STDERR_FILENO, parts, sizeof(parts) / sizeof(parts[0]));
     (void)written; /* nothing is left to be done about it */
-}
-
-_Noreturn void hf_assert_failed(const char *file, int line, const char *function,
-                                const char *condition)
-{
-    report(file, line, function, condition);
     abort();
 }
 
@@ -78,6 +74,6 @@ bool hf_check_failed(const char *file, int line, const char *function, const cha
     if (CHECK_ABORTS)
         hf_assert_failed(file, line, function, condition);
     if (site_may_log(file, line))
-        report(file, line, function, condition);
+        hf_error("bug: %s:%d %s: failed: %s", file, line, function, condition);
     return false;
 }

@@ -1,10 +1,12 @@
 #include "base/log.h"
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/metrics.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,39 +16,48 @@
 #include <unistd.h>
 
 enum {
-    RINGS_MAX = 128,       /* threads that ever log; a thread beyond writes directly */
+    RINGS_MAX = 128,       /* threads that log at the same time; lines of more are dropped */
     WAKE_SIZE = 64 * 1024, /* bytes in a ring after which the writer is woken at once */
     POLL_MS = 20,          /* else it looks that often */
     RECORD_HEAD = 4,       /* size (3 bytes, little end first) and stream (1 byte) */
+    FINI_S_MAX = 2,        /* how long fini waits for a writer that is stuck in a full pipe */
 };
 
-struct ring { /* one thread writes, the log's thread reads; never freed before hf_log_fini */
+/* One thread writes, the log's thread reads. Never freed: a ring outlives its thread until it was
+ * drained, and then serves another thread. */
+struct ring {
+    atomic_bool owned;        /* acquire to take, release to leave: hands `written` over */
     _Atomic uint64_t written; /* bytes ever put in; release: what lies before it is complete */
-    _Atomic uint64_t read;    /* bytes ever taken out; release: that space is free */
     _Atomic uint64_t dropped; /* lines */
+    _Alignas(64) _Atomic uint64_t read; /* bytes ever taken out; release: that space is free */
     char bytes[HF_LOG_RING_SIZE];
 };
 
 static struct {
-    _Atomic(struct ring *) rings[RINGS_MAX]; /* filled from 0 on */
-    atomic_uint ring_count;
-    atomic_uint generation; /* odd while running: tells a thread whether its ring is of this run */
-    atomic_int level;
-    atomic_int access_fd; /* -1 = off */
+    _Atomic(struct ring *) rings[RINGS_MAX]; /* filled from 0 on; release: the ring is zeroed */
+    _Atomic uint64_t dropped;                /* lines of threads without a ring */
+    atomic_bool running;
     atomic_bool ending;
+    atomic_bool access_on;
+    atomic_int level;
+    int access_fd; /* one number from the first opening on; dup3 replaces what is behind it */
     int wake_fd;
+    bool stuck; /* a writer was left behind in a full pipe */
     pthread_t writer;
-    pthread_mutex_t write_lock; /* access_fd may be replaced only while nothing is written */
-    _Atomic uint64_t dropped;   /* of rings that are gone */
-} log_state = {
-    .level = HF_LOG_INFO, .access_fd = -1, .wake_fd = -1, .write_lock = PTHREAD_MUTEX_INITIALIZER};
+    pthread_mutex_t lock; /* one reconfiguration, or one line written directly, at a time */
+    pthread_once_t once;
+    pthread_key_t thread_end;
+} log_state = {.level = HF_LOG_INFO,
+               .access_fd = -1,
+               .wake_fd = -1,
+               .lock = PTHREAD_MUTEX_INITIALIZER,
+               .once = PTHREAD_ONCE_INIT};
 
 static _Thread_local struct ring *own_ring;
-static _Thread_local unsigned own_generation;
 
 static int stream_fd(enum hf_log_stream stream)
 {
-    return stream == HF_LOG_ACCESS ? atomic_load(&log_state.access_fd) : STDERR_FILENO;
+    return stream == HF_LOG_ACCESS ? log_state.access_fd : STDERR_FILENO;
 }
 
 /* The log's thread may block on a pipe that nobody reads: that is what it is for. */
@@ -61,6 +72,13 @@ static void write_all(int fd, const char *bytes, size_t size)
         bytes += written;
         size -= (size_t)written;
     }
+}
+
+static void wake_writer(void)
+{
+    uint64_t one = 1;
+    ssize_t written = write(log_state.wake_fd, &one, sizeof(one));
+    (void)written; /* it fails when the counter is full: then the writer is awake */
 }
 
 /* --- rings --- */
@@ -97,7 +115,7 @@ static void ring_put(struct ring *ring, enum hf_log_stream stream, struct hf_sli
     atomic_store_explicit(&ring->written, written + needed, memory_order_release);
     bool crossed = written - taken < WAKE_SIZE && written + needed - taken >= WAKE_SIZE;
     if (crossed || stream == HF_LOG_DIAGNOSTIC)
-        (void)!write(log_state.wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+        wake_writer();
 }
 
 struct batch { /* lines on their way to a stream, so that a write carries many */
@@ -137,16 +155,14 @@ static void ring_drain(struct ring *ring, struct batch batches[HF_LOG_STREAMS])
 static void drain_all(void)
 {
     static struct batch batches[HF_LOG_STREAMS]; /* the log's thread's alone, then fini's */
-    pthread_mutex_lock(&log_state.write_lock);
-    unsigned count = atomic_load(&log_state.ring_count);
-    for (unsigned i = 0; i < count && i < RINGS_MAX; i++) {
-        struct ring *ring = atomic_load(&log_state.rings[i]);
-        if (ring)
-            ring_drain(ring, batches);
+    for (unsigned i = 0; i < RINGS_MAX; i++) {
+        struct ring *ring = atomic_load_explicit(&log_state.rings[i], memory_order_acquire);
+        if (ring == NULL)
+            break;
+        ring_drain(ring, batches);
     }
     for (int stream = 0; stream < HF_LOG_STREAMS; stream++)
         batch_flush(&batches[stream], (enum hf_log_stream)stream);
-    pthread_mutex_unlock(&log_state.write_lock);
 }
 
 static void wait_for_lines(void)
@@ -168,18 +184,50 @@ static void *writer_main(void *unused)
     return NULL;
 }
 
+static void leave_ring(void *ring)
+{
+    atomic_store_explicit(&((struct ring *)ring)->owned, false, memory_order_release);
+}
+
+static void create_key(void)
+{
+    REQUIRE(pthread_key_create(&log_state.thread_end, leave_ring) == 0);
+}
+
+/* The ring at an index, made if that place is empty; NULL without memory. */
+static struct ring *ring_at(unsigned index)
+{
+    struct ring *ring = atomic_load_explicit(&log_state.rings[index], memory_order_acquire);
+    if (ring != NULL)
+        return ring;
+    struct ring *fresh = aligned_alloc(_Alignof(struct ring), sizeof(*fresh));
+    if (fresh == NULL)
+        return NULL;
+    memset(fresh, 0, offsetof(struct ring, bytes)); /* its pages stay untouched until used */
+    if (atomic_compare_exchange_strong(&log_state.rings[index], &ring, fresh))
+        return fresh;
+    free(fresh); /* another thread was faster: `ring` is its */
+    return ring;
+}
+
 void hf_log_thread_init(void)
 {
-    unsigned generation = atomic_load(&log_state.generation);
-    if (generation % 2 == 0 || own_generation == generation)
+    if (own_ring != NULL)
         return;
-    own_ring = NULL;
-    own_generation = generation;
-    unsigned index = atomic_fetch_add(&log_state.ring_count, 1);
-    if (index >= RINGS_MAX)
+    REQUIRE(pthread_once(&log_state.once, create_key) == 0);
+    for (unsigned i = 0; i < RINGS_MAX; i++) {
+        struct ring *ring = ring_at(i);
+        if (ring == NULL)
+            return;
+        if (atomic_exchange_explicit(&ring->owned, true, memory_order_acquire))
+            continue;
+        if (pthread_setspecific(log_state.thread_end, ring) != 0) {
+            leave_ring(ring);
+            return;
+        }
+        own_ring = ring;
         return;
-    own_ring = calloc(1, sizeof(*own_ring));
-    atomic_store(&log_state.rings[index], own_ring);
+    }
 }
 
 /* --- lines --- */
@@ -189,24 +237,41 @@ bool hf_log_enabled(enum hf_log_level level)
     return (int)level <= atomic_load_explicit(&log_state.level, memory_order_relaxed);
 }
 
+/* Only while no writer runs: at start-up and after the end. */
+static void write_directly(enum hf_log_stream stream, struct hf_slice line)
+{
+    pthread_mutex_lock(&log_state.lock);
+    write_all(stream_fd(stream), line.bytes, line.size);
+    write_all(stream_fd(stream), "\n", 1);
+    pthread_mutex_unlock(&log_state.lock);
+}
+
 void hf_log_line(enum hf_log_stream stream, struct hf_slice line)
 {
     REQUIRE(stream < HF_LOG_STREAMS);
+    if (stream == HF_LOG_ACCESS &&
+        !atomic_load_explicit(&log_state.access_on, memory_order_relaxed))
+        return;
     if (line.size > HF_LOG_LINE_MAX)
         line.size = HF_LOG_LINE_MAX;
-    hf_log_thread_init();
-    bool running = atomic_load(&log_state.generation) % 2 == 1;
-    if (running && own_ring) {
-        ring_put(own_ring, stream, line);
+    /* acquire: a thread that sees it running sees wake_fd */
+    if (!atomic_load_explicit(&log_state.running, memory_order_acquire)) {
+        write_directly(stream, line);
         return;
     }
-    int fd = stream_fd(stream);
-    if (fd < 0)
-        return;
-    pthread_mutex_lock(&log_state.write_lock);
-    write_all(fd, line.bytes, line.size);
-    write_all(fd, "\n", 1);
-    pthread_mutex_unlock(&log_state.write_lock);
+    hf_log_thread_init();
+    if (own_ring != NULL)
+        ring_put(own_ring, stream, line);
+    else
+        atomic_fetch_add_explicit(&log_state.dropped, 1, memory_order_relaxed);
+}
+
+/* A text may quote what a client sent; it must not forge a line or drive a terminal. */
+static void hide_control_bytes(char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)bytes[i] < ' ' || bytes[i] == 0x7f)
+            bytes[i] = '?';
 }
 
 void hf_log(enum hf_log_level level, const char *format, ...)
@@ -230,49 +295,88 @@ void hf_log(enum hf_log_level level, const char *format, ...)
     va_end(arguments);
     REQUIRE(more >= 0);
     size = size + (size_t)more < sizeof(line) ? size + (size_t)more : sizeof(line) - 1;
+    hide_control_bytes(line, size);
     hf_log_line(HF_LOG_DIAGNOSTIC, hf_slice(line, size));
 }
 
 uint64_t hf_log_dropped(void)
 {
-    uint64_t total = atomic_load(&log_state.dropped);
-    unsigned count = atomic_load(&log_state.ring_count);
-    for (unsigned i = 0; i < count && i < RINGS_MAX; i++) {
-        struct ring *ring = atomic_load(&log_state.rings[i]);
-        total += ring ? atomic_load_explicit(&ring->dropped, memory_order_relaxed) : 0;
+    uint64_t total = atomic_load_explicit(&log_state.dropped, memory_order_relaxed);
+    for (unsigned i = 0; i < RINGS_MAX; i++) {
+        struct ring *ring = atomic_load_explicit(&log_state.rings[i], memory_order_acquire);
+        if (ring == NULL)
+            break;
+        total += atomic_load_explicit(&ring->dropped, memory_order_relaxed);
     }
     return total;
 }
 
 /* --- life --- */
 
+static void collect_dropped(struct hf_metrics_collector *self, struct hf_metrics_writer *writer)
+{
+    static const char name[] = "holdfast_log_dropped_total";
+    hf_metrics_head(writer, name, "Log lines lost because a thread's ring was full.", "counter");
+    hf_metrics_row(writer, name, "", (double)hf_log_dropped());
+}
+
+static struct hf_metrics_collector dropped_collector = {.collect = collect_dropped};
+
+/* A descriptor of its own in every case, so that it can be closed. Or negative errno. */
 static int open_access(const char *path)
 {
-    if (!path)
-        return -1;
-    if (strcmp(path, "-") == 0)
-        return STDOUT_FILENO;
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-    return fd >= 0 ? fd : -errno - 1; /* -1 means off */
+    int fd;
+    if (path == NULL)
+        fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    else if (strcmp(path, "-") == 0)
+        fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    else
+        fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    return fd >= 0 ? fd : -errno;
+}
+
+/* The writer may be in the middle of a write, even stuck in it: dup3 replaces the file without
+ * waiting for that, and the number stays valid all along. */
+static void replace_access_fd(int fd)
+{
+    if (log_state.access_fd < 0) {
+        log_state.access_fd = fd;
+        return;
+    }
+    REQUIRE(dup3(fd, log_state.access_fd, O_CLOEXEC) >= 0);
+    close(fd);
 }
 
 int hf_log_reconfigure(enum hf_log_level level, const char *access_path)
 {
+    REQUIRE(level <= HF_LOG_DEBUG);
     int fd = open_access(access_path);
-    if (fd < -1)
-        return fd + 1;
-    atomic_store(&log_state.level, (int)level);
-    pthread_mutex_lock(&log_state.write_lock);
-    int old = atomic_exchange(&log_state.access_fd, fd);
-    pthread_mutex_unlock(&log_state.write_lock);
-    if (old > STDERR_FILENO)
-        close(old);
+    if (fd < 0)
+        return fd;
+    pthread_mutex_lock(&log_state.lock);
+    replace_access_fd(fd);
+    atomic_store_explicit(&log_state.level, (int)level, memory_order_relaxed);
+    atomic_store(&log_state.access_on, access_path != NULL);
+    pthread_mutex_unlock(&log_state.lock);
     return 0;
+}
+
+/* Signals are for the other threads; SIGPIPE stays blocked, so that a closed pipe is an error. */
+static int start_writer(void)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    REQUIRE(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+    int error = pthread_create(&log_state.writer, NULL, writer_main, NULL);
+    REQUIRE(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    return -error;
 }
 
 int hf_log_init(enum hf_log_level level, const char *access_path)
 {
-    REQUIRE(atomic_load(&log_state.generation) % 2 == 0);
+    REQUIRE(!atomic_load(&log_state.running));
+    if (log_state.stuck)
+        return -EBUSY;
     int result = hf_log_reconfigure(level, access_path);
     if (result < 0)
         return result;
@@ -280,29 +384,39 @@ int hf_log_init(enum hf_log_level level, const char *access_path)
     if (log_state.wake_fd < 0)
         return -errno;
     atomic_store(&log_state.ending, false);
-    result = -pthread_create(&log_state.writer, NULL, writer_main, NULL);
+    result = start_writer();
     if (result < 0) {
         close(log_state.wake_fd);
+        log_state.wake_fd = -1;
         return result;
     }
-    atomic_fetch_add(&log_state.generation, 1);
+    hf_metrics_register_collector(&dropped_collector);
+    atomic_store_explicit(&log_state.running, true, memory_order_release);
     return 0;
+}
+
+/* The process must be able to end though nobody reads its output. The system's clock, not the
+ * one of base/clock: a simulated one would not move while this waits. */
+static bool join_writer(void)
+{
+    struct timespec until;
+    REQUIRE(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
+    until.tv_sec += FINI_S_MAX;
+    return pthread_clockjoin_np(log_state.writer, NULL, CLOCK_MONOTONIC, &until) == 0;
 }
 
 void hf_log_fini(void)
 {
-    if (atomic_load(&log_state.generation) % 2 == 0)
+    if (!atomic_load(&log_state.running))
         return;
+    hf_metrics_unregister_collector(&dropped_collector);
     atomic_store(&log_state.ending, true);
-    (void)!write(log_state.wake_fd, &(uint64_t){1}, sizeof(uint64_t));
-    pthread_join(log_state.writer, NULL);
+    wake_writer();
+    log_state.stuck = !join_writer();
+    atomic_store(&log_state.running, false);
+    if (log_state.stuck)
+        return;
     drain_all();
-    atomic_fetch_add(&log_state.generation, 1);
-    atomic_store(&log_state.dropped, hf_log_dropped());
-    unsigned count = atomic_exchange(&log_state.ring_count, 0);
-    for (unsigned i = 0; i < count && i < RINGS_MAX; i++)
-        free(atomic_exchange(&log_state.rings[i], NULL));
-    close(log_state.wake_fd);
-    log_state.wake_fd = -1;
-    (void)hf_log_reconfigure((enum hf_log_level)atomic_load(&log_state.level), NULL);
+    int error = hf_log_reconfigure((enum hf_log_level)atomic_load(&log_state.level), NULL);
+    (void)error; /* then the old file stays open, and access lines go on to it */
 }

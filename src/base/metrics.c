@@ -1,8 +1,8 @@
 #include "base/metrics.h"
 #include "base/assert.h"
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,7 +176,8 @@ void hf_metrics_histogram(struct hf_metrics_writer *writer, const char *name, co
         put(writer, "%s_bucket{%s%sle=\"%g\"} %llu\n", name, labels, comma,
             (double)bounds_us[i] / 1e6,
             (unsigned long long)hf_histogram_below(histogram, bounds_us[i]));
-    uint64_t count = atomic_load_explicit(&histogram->count, memory_order_relaxed);
+    /* the buckets' own sum, not `count`: +Inf must never be less than a bucket before it */
+    uint64_t count = hf_histogram_below(histogram, UINT64_MAX);
     uint64_t sum_us = atomic_load_explicit(&histogram->sum, memory_order_relaxed);
     put(writer, "%s_bucket{%s%sle=\"+Inf\"} %llu\n", name, labels, comma,
         (unsigned long long)count);
