@@ -218,8 +218,25 @@ class Stage:
         self.proxy.start()
         return self
 
+    def check_nothing_left(self):
+        """When all clients have gone, no count, tunnel or server connection of theirs is left."""
+
+        def counts():
+            metrics = self.proxy.metrics()
+            names = ("client_connections", "tunnels", "server_active_requests")
+            return {name: metrics.value(f"holdfast_{name}") for name in names}
+
+        poll(lambda: not any(counts().values()), 10, "every count is back at zero")
+
+        def kept():
+            seen = sum(len(backend.open_connections()) for backend in self.backends)
+            return seen <= self.proxy.metric("holdfast_server_connections")
+
+        poll(kept, 10, "only kept connections are open at the servers")
+
     def __exit__(self, *_):
         try:
+            self.check_nothing_left()
             self.proxy.stop()
         finally:
             for backend in self.backends:
@@ -273,6 +290,9 @@ def run_row(stage, row):
             assert not client.buffer, f"more came: {bytes(client.buffer)!r}"
             for response in responses[-1:]:
                 assert response.field("Connection") == "close", response.fields
+        for response in responses:
+            if response.status >= 400:  # the proxy's own word: small and honest
+                assert response.framing == "length" and 0 < len(response.body) < 512
         watch.settle()
         check_any(watch, fitting)
         if fitting[0].end == "kept":
