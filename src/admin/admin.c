@@ -49,7 +49,7 @@ struct hf_admin {
     uint64_t started_ms; /* monotonic */
     struct hf_metrics_collector collector;
     struct hf_metrics_source source;
-    hf_counter counts[ADMIN_COUNTER_COUNT];
+    _Atomic uint64_t counts[ADMIN_COUNTER_COUNT];
 };
 
 struct exchange {                /* a request; malloc'd, freed when it is completed */

@@ -27,5 +27,6 @@ bool hf_check_failed(const char *file, int line, const char *function, const cha
 #define SLOW_CHECK(condition) ((void)0)
 #endif
 
-/* A long-lived object starts with `uint32_t magic`; each value is unique in the tree (a tidy test). */
+/* A long-lived object starts with `uint32_t magic`; each value is unique in the tree (a tidy test).
+ */
 #define HF_MAGIC_OK(object, value) ((object) != NULL && (object)->magic == (value))

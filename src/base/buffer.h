@@ -10,13 +10,13 @@ enum {
 };
 
 struct hf_buffer {
-    struct hf_list node;  /* free list; the pool's while not lent */
-    uint32_t start, end;  /* live bytes are bytes[start..end) */
+    struct hf_list node; /* free list; the pool's while not lent */
+    uint32_t start, end; /* live bytes are bytes[start..end) */
     char bytes[HF_BUFFER_SIZE];
 };
 
 struct hf_buffer_pool {
-    struct hf_list free;     /* most recently returned first: it is still in the cache */
+    struct hf_list free; /* most recently returned first: it is still in the cache */
     unsigned free_count;
     unsigned lent_count;     /* gauge */
     unsigned lent_count_max; /* limit given at init */

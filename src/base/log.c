@@ -20,7 +20,7 @@ enum {
     WAKE_SIZE = 64 * 1024, /* bytes in a ring after which the writer is woken at once */
     POLL_MS = 20,          /* else it looks that often */
     RECORD_HEAD = 4,       /* size (3 bytes, little end first) and stream (1 byte) */
-    FINI_S_MAX = 2,        /* how long fini waits for a writer that is stuck in a full pipe */
+    FINI_MS_MAX = 2000,    /* how long fini waits for a writer that is stuck in a full pipe */
 };
 
 /* One thread writes, the log's thread reads. Never freed: a ring outlives its thread until it was
@@ -41,8 +41,9 @@ static struct {
     atomic_bool access_on;
     atomic_int level;
     int access_fd; /* one number from the first opening on; dup3 replaces what is behind it */
-    int wake_fd;
-    bool stuck; /* a writer was left behind in a full pipe */
+    int wake_fd;   /* kept once opened: a late thread may still write to it */
+    int ended_fd;  /* the writer's last word */
+    bool stuck;    /* a writer was left behind in a full pipe */
     pthread_t writer;
     pthread_mutex_t lock; /* one reconfiguration, or one line written directly, at a time */
     pthread_once_t once;
@@ -50,6 +51,7 @@ static struct {
 } log_state = {.level = HF_LOG_INFO,
                .access_fd = -1,
                .wake_fd = -1,
+               .ended_fd = -1,
                .lock = PTHREAD_MUTEX_INITIALIZER,
                .once = PTHREAD_ONCE_INIT};
 
@@ -181,6 +183,8 @@ static void *writer_main(void *unused)
         wait_for_lines();
         drain_all();
     }
+    uint64_t one = 1;
+    (void)!write(log_state.ended_fd, &one, sizeof(one)); /* join_writer waits for it */
     return NULL;
 }
 
@@ -372,6 +376,21 @@ static int start_writer(void)
     return -error;
 }
 
+static bool open_events(void)
+{
+    if (log_state.wake_fd < 0)
+        log_state.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (log_state.wake_fd >= 0)
+        log_state.ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return log_state.ended_fd >= 0;
+}
+
+static void close_ended(void)
+{
+    close(log_state.ended_fd);
+    log_state.ended_fd = -1;
+}
+
 int hf_log_init(enum hf_log_level level, const char *access_path)
 {
     REQUIRE(!atomic_load(&log_state.running));
@@ -380,14 +399,12 @@ int hf_log_init(enum hf_log_level level, const char *access_path)
     int result = hf_log_reconfigure(level, access_path);
     if (result < 0)
         return result;
-    log_state.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (log_state.wake_fd < 0)
-        return -errno;
     atomic_store(&log_state.ending, false);
+    if (!open_events())
+        return -errno;
     result = start_writer();
     if (result < 0) {
-        close(log_state.wake_fd);
-        log_state.wake_fd = -1;
+        close_ended();
         return result;
     }
     hf_metrics_register_collector(&dropped_collector);
@@ -395,14 +412,15 @@ int hf_log_init(enum hf_log_level level, const char *access_path)
     return 0;
 }
 
-/* The process must be able to end though nobody reads its output. The system's clock, not the
- * one of base/clock: a simulated one would not move while this waits. */
+/* The process must be able to end though nobody reads its output. */
 static bool join_writer(void)
 {
-    struct timespec until;
-    REQUIRE(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
-    until.tv_sec += FINI_S_MAX;
-    return pthread_clockjoin_np(log_state.writer, NULL, CLOCK_MONOTONIC, &until) == 0;
+    struct pollfd ended = {.fd = log_state.ended_fd, .events = POLLIN};
+    int ready;
+    do
+        ready = poll(&ended, 1, FINI_MS_MAX);
+    while (ready < 0 && errno == EINTR);
+    return ready > 0 && pthread_join(log_state.writer, NULL) == 0;
 }
 
 void hf_log_fini(void)
@@ -416,6 +434,7 @@ void hf_log_fini(void)
     atomic_store(&log_state.running, false);
     if (log_state.stuck)
         return;
+    close_ended();
     drain_all();
     int error = hf_log_reconfigure((enum hf_log_level)atomic_load(&log_state.level), NULL);
     (void)error; /* then the old file stays open, and access lines go on to it */

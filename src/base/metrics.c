@@ -52,7 +52,7 @@ void hf_metrics_register(struct hf_metrics_source *source)
     pthread_mutex_unlock(&lock);
 }
 
-static uint64_t read_counter(const hf_counter *counter)
+static uint64_t read_counter(const _Atomic uint64_t *counter)
 {
     /* relaxed: each number for itself; the exporter promises no order between them */
     return atomic_load_explicit(counter, memory_order_relaxed);

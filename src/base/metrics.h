@@ -17,24 +17,22 @@ struct hf_metric {
     enum hf_metric_type type;
 };
 
-typedef _Atomic uint64_t hf_counter;
-
 /* Single writer: a relaxed load and store, no locked instruction. */
-static inline void hf_count_add(hf_counter *counter, uint64_t amount)
+static inline void hf_count_add(_Atomic uint64_t *counter, uint64_t amount)
 {
     uint64_t now = __atomic_load_n((uint64_t *)counter, __ATOMIC_RELAXED);
     __atomic_store_n((uint64_t *)counter, now + amount, __ATOMIC_RELAXED);
 }
-static inline void hf_count(hf_counter *counter)
+static inline void hf_count(_Atomic uint64_t *counter)
 {
     hf_count_add(counter, 1);
 }
 
-struct hf_metrics_source { /* caller's memory; must stay until unregistered */
+struct hf_metrics_source {           /* caller's memory; must stay until unregistered */
     struct hf_metrics_source *next;  /* the registry's */
     const struct hf_metric *metrics; /* table of `count` rows; pointer equality = same table */
     size_t count;
-    const hf_counter *values;        /* [count] */
+    const _Atomic uint64_t *values; /* [count] */
 };
 
 struct hf_metrics_writer; /* a growing text, owned by the exporter */
@@ -56,7 +54,8 @@ void hf_metrics_head(struct hf_metrics_writer *writer, const char *name, const c
                      const char *type);
 void hf_metrics_row(struct hf_metrics_writer *writer, const char *name, const char *labels,
                     double value);
-/* A Prometheus histogram in seconds from one recorded in microseconds: fixed bounds 0.1 ms..100 s. */
+/* A Prometheus histogram in seconds from one recorded in microseconds: fixed bounds 0.1 ms..100 s.
+ */
 void hf_metrics_histogram(struct hf_metrics_writer *writer, const char *name, const char *labels,
                           const struct hf_histogram *histogram);
 /* Writes `key="escaped value"` into out, NUL-terminated; answers its length, cut at size. */
@@ -64,5 +63,6 @@ size_t hf_metrics_label(char *out, size_t size, const char *key, const char *val
 
 /* The sum of one row over all sources of its table, the remainder of unregistered ones included. */
 uint64_t hf_metrics_value(const struct hf_metric *metrics, size_t row);
-/* The whole exposition (Prometheus text format 0.0.4), malloc'd, NUL-terminated; the caller frees. */
+/* The whole exposition (Prometheus text format 0.0.4), malloc'd, NUL-terminated; the caller frees.
+ */
 char *hf_metrics_text(size_t *ret_size);

@@ -25,7 +25,7 @@ static unsigned occurrences(const char *text, const char *part)
 static void sums_over_sources_and_remembers_the_gone(void **state)
 {
     (void)state;
-    hf_counter first[ROWS] = {0}, second[ROWS] = {0};
+    _Atomic uint64_t first[ROWS] = {0}, second[ROWS] = {0};
     struct hf_metrics_source a = {.metrics = rows, .count = ROWS, .values = first};
     struct hf_metrics_source b = {.metrics = rows, .count = ROWS, .values = second};
     hf_metrics_register(&a);
@@ -44,7 +44,7 @@ static void sums_over_sources_and_remembers_the_gone(void **state)
 static void a_name_has_one_head(void **state)
 {
     (void)state;
-    hf_counter values[ROWS] = {0}, other[1] = {0};
+    _Atomic uint64_t values[ROWS] = {0}, other[1] = {0};
     struct hf_metrics_source a = {.metrics = rows, .count = ROWS, .values = values};
     struct hf_metrics_source b = {.metrics = others, .count = 1, .values = other};
     hf_metrics_register(&a);

@@ -5,14 +5,14 @@
 #include <stddef.h>
 
 struct hf_slab {
-    const char *name;        /* for reports; borrowed for ever (a literal) */
-    size_t object_size;      /* bytes, rounded up to 16 */
-    size_t live_count;       /* gauge */
-    size_t live_count_max;   /* limit: acquire answers NULL beyond it */
-    void *free;              /* singly linked through the objects */
-    void *fresh;             /* objects of the newest block that were never handed out */
+    const char *name;      /* for reports; borrowed for ever (a literal) */
+    size_t object_size;    /* bytes, rounded up to 16 */
+    size_t live_count;     /* gauge */
+    size_t live_count_max; /* limit: acquire answers NULL beyond it */
+    void *free;            /* singly linked through the objects */
+    void *fresh;           /* objects of the newest block that were never handed out */
     size_t fresh_count;
-    void *blocks;            /* owned chunks of objects; freed by fini alone */
+    void *blocks; /* owned chunks of objects; freed by fini alone */
 };
 
 void hf_slab_init(struct hf_slab *slab, const char *name, size_t object_size,

@@ -21,8 +21,8 @@ struct hf_timer_wheel {
     uint64_t now_ms;
     uint64_t armed_count;
     uint64_t occupied[HF_TIMER_LEVELS]; /* bit i: slots[level][i] is not empty */
-    struct hf_list due;                 /* set to a time that had passed: fire at the next advance */
-    struct hf_list expired;             /* during an advance: what is about to fire */
+    struct hf_list due;     /* set to a time that had passed: fire at the next advance */
+    struct hf_list expired; /* during an advance: what is about to fire */
     bool advancing;
     struct hf_list slots[HF_TIMER_LEVELS][HF_TIMER_SLOTS];
 };

@@ -39,7 +39,7 @@ static void read_key(struct hf_loader *loader, const struct hf_schema *schema,
         loader->mistakes++; /* told when it was read; relations with it are not judged */
         return;
     }
-    void *field = (char *)target + key->offset;
+    void *field = target != NULL ? (char *)target + key->offset : NULL; /* NULL: only checked */
     if (key->type->read(loader, key, node, field) == 0)
         hf_unsupported_check(loader, schema, key, node);
 }

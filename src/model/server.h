@@ -66,7 +66,7 @@ enum hf_server_counter {
 };
 
 struct hf_server_shard { /* one a worker, plus one for the control thread (index 0) */
-    hf_counter counts[HF_SERVER_COUNTER_COUNT];
+    _Atomic uint64_t counts[HF_SERVER_COUNTER_COUNT];
 } __attribute__((aligned(64)));
 
 struct hf_server {

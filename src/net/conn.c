@@ -43,7 +43,7 @@ static inline bool is_tcp(const struct hf_conn *conn)
 }
 
 int hf_conn_open(struct hf_conn *conn, struct hf_loop *loop, struct hf_buffer_pool *buffers, int fd,
-                 bool connected, hf_ready_fn ready, hf_closed_fn closed)
+                 hf_ready_fn ready, hf_closed_fn closed)
 {
     REQUIRE(conn != NULL && loop != NULL && buffers != NULL);
     REQUIRE(fd >= 0 && ready != NULL);
@@ -52,7 +52,6 @@ int hf_conn_open(struct hf_conn *conn, struct hf_loop *loop, struct hf_buffer_po
         .transport = &hf_transport_tcp,
         .loop = loop,
         .buffers = buffers,
-        .can_write = connected,
     };
     return hf_event_open(loop, &conn->event, fd);
 }

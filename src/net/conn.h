@@ -35,10 +35,10 @@ struct hf_conn {
     bool broken;       /* error: nothing goes either way */
 };
 
-/* Wraps a connected or connecting socket. 0 or negative errno; owns fd on success.
- * connected: false = can_write is set by the first edge. */
+/* Wraps a connected or connecting socket. 0 or negative errno; owns fd on success. can_write is set
+ * by the first edge; who knows that the socket is connected may set it at once. */
 int hf_conn_open(struct hf_conn *conn, struct hf_loop *loop, struct hf_buffer_pool *buffers, int fd,
-                 bool connected, hf_ready_fn ready, hf_closed_fn closed);
+                 hf_ready_fn ready, hf_closed_fn closed);
 /* Returns both buffers, closes the event (`closed` follows at the end of the turn). Harmless when
  * closed. */
 void hf_conn_close(struct hf_conn *conn);

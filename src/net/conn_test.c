@@ -73,7 +73,7 @@ static int set_up(void **state)
     hf_buffer_pool_init(&buffers, BUFFERS_MAX, 1);
     tcp_pair(fds);
     peer_fd = fds[1];
-    assert_int_equal(hf_conn_open(&conn, loop, &buffers, fds[0], true, ready, closed), 0);
+    assert_int_equal(hf_conn_open(&conn, loop, &buffers, fds[0], ready, closed), 0);
     wait_for(HF_WRITABLE);
     return 0;
 }
@@ -361,7 +361,7 @@ static void connecting_shows_its_result(void **state)
     assert_int_equal(getsockname(listening, &address.any, &address.size), 0);
     int fd = hf_connect_start(&address);
     assert_true(fd >= 0);
-    assert_int_equal(hf_conn_open(&client, loop, &buffers, fd, false, ready, NULL), 0);
+    assert_int_equal(hf_conn_open(&client, loop, &buffers, fd, ready, NULL), 0);
     assert_int_equal(hf_conn_send(&client, HF_SLICE("x")), 0); /* no edge yet */
     wait_for(HF_WRITABLE);
     assert_int_equal(hf_conn_connect_result(&client), 0);
@@ -371,7 +371,7 @@ static void connecting_shows_its_result(void **state)
     if (fd == -ECONNREFUSED)
         return;
     assert_true(fd >= 0);
-    assert_int_equal(hf_conn_open(&refused, loop, &buffers, fd, false, ready, NULL), 0);
+    assert_int_equal(hf_conn_open(&refused, loop, &buffers, fd, ready, NULL), 0);
     wait_for(HF_BROKEN);
     assert_int_equal(hf_conn_connect_result(&refused), -ECONNREFUSED);
     assert_int_equal(hf_conn_connect_result(&refused), -ECONNRESET);
@@ -382,7 +382,7 @@ static void a_connect_under_way_says_so(void **state)
 {
     static struct hf_conn client;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    assert_int_equal(hf_conn_open(&client, loop, &buffers, fd, false, ready, NULL), 0);
+    assert_int_equal(hf_conn_open(&client, loop, &buffers, fd, ready, NULL), 0);
     assert_int_equal(hf_conn_connect_result(&client), -EINPROGRESS);
     hf_conn_close(&client);
 }
@@ -401,7 +401,7 @@ static void opening_what_cannot_be_watched_leaves_the_descriptor(void **state)
     struct hf_conn other;
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     assert_true(fd >= 0);
-    assert_int_equal(hf_conn_open(&other, loop, &buffers, fd, true, ready, closed), -EPERM);
+    assert_int_equal(hf_conn_open(&other, loop, &buffers, fd, ready, closed), -EPERM);
     assert_int_equal(close(fd), 0);
 }
 

@@ -269,7 +269,7 @@ void hf_client_h1_accept(struct hf_worker *worker, int fd, const struct hf_addre
     client->peer_ip_size = (uint8_t)(size < sizeof(client->peer_ip) ? size : 0);
     memcpy(client->peer_ip, ip, client->peer_ip_size);
     client->timer.expired = client_expired;
-    int result = hf_conn_open(&client->conn, worker->loop, &worker->buffers, fd, true, client_ready,
+    int result = hf_conn_open(&client->conn, worker->loop, &worker->buffers, fd, client_ready,
                               client_closed);
     if (result < 0) {
         close(fd);
@@ -277,6 +277,7 @@ void hf_client_h1_accept(struct hf_worker *worker, int fd, const struct hf_addre
         hf_worker_client_ended(worker);
         return;
     }
+    client->conn.can_write = true; /* accepted sockets are connected */
     hf_list_push_back(&worker->client_list, &client->node);
     hf_worker_count(worker, HF_PROXY_CONNECTIONS);
     hf_worker_gauge(worker, HF_PROXY_CONNECTIONS_OPEN, 1);

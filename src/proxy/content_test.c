@@ -32,7 +32,7 @@ static int set_up(void **state)
     hf_buffer_pool_init(&f->buffers, 8, 2);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
     f->peer = pair[1];
-    assert_int_equal(hf_conn_open(&f->conn, f->loop, &f->buffers, pair[0], true, ready, closed), 0);
+    assert_int_equal(hf_conn_open(&f->conn, f->loop, &f->buffers, pair[0], ready, closed), 0);
     *state = f;
     return 0;
 }

@@ -70,15 +70,12 @@ static void collect_histograms(struct hf_metrics_collector *self, struct hf_metr
         hf_metrics_histogram(writer, histograms[i].name, "", &sum);
     }
     pthread_mutex_unlock(&counts_lock);
-    hf_metrics_head(writer, "holdfast_log_dropped_total",
-                    "Log lines lost because nobody read them fast enough.", "counter");
-    hf_metrics_row(writer, "holdfast_log_dropped_total", "", (double)hf_log_dropped());
 }
 
 static struct hf_metrics_collector histogram_collector = {.collect = collect_histograms};
 
 static void source_set(struct hf_metrics_source *source, const struct hf_metric *metrics,
-                       size_t count, const hf_counter *values)
+                       size_t count, const _Atomic uint64_t *values)
 {
     *source = (struct hf_metrics_source){.metrics = metrics, .count = count, .values = values};
     hf_metrics_register(source);

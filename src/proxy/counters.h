@@ -98,10 +98,10 @@ enum hf_proxy_counter {
 extern const struct hf_metric hf_proxy_metrics[HF_PROXY_COUNTER_COUNT];
 
 struct hf_proxy_counts { /* one a worker; registered with base/metrics */
-    hf_counter proxy[HF_PROXY_COUNTER_COUNT];
-    hf_counter verdicts[HF_AFFINITY_VERDICT_COUNT];
-    hf_counter bad_requests[HF_HTTP1_REASONS];
-    hf_counter bad_responses[HF_HTTP1_REASONS];
+    _Atomic uint64_t proxy[HF_PROXY_COUNTER_COUNT];
+    _Atomic uint64_t verdicts[HF_AFFINITY_VERDICT_COUNT];
+    _Atomic uint64_t bad_requests[HF_HTTP1_REASONS];
+    _Atomic uint64_t bad_responses[HF_HTTP1_REASONS];
     struct hf_histogram duration_us; /* request head complete to response complete */
     struct hf_histogram response_us; /* request sent to response head */
     struct hf_histogram recovery_us; /* of requests that needed another server: head to answer */

@@ -195,7 +195,7 @@ int hf_upstream_connect(struct hf_upstream_pool *pool, const struct hf_pool_serv
     if (result < 0)
         goto out;
     int fd = result;
-    result = hf_conn_open(&conn->conn, pool->loop, pool->buffers, fd, false, on_ready, on_closed);
+    result = hf_conn_open(&conn->conn, pool->loop, pool->buffers, fd, on_ready, on_closed);
     if (result < 0) {
         close(fd);
         goto out;

@@ -198,7 +198,7 @@ void hf_probe_start(struct hf_probe *probe, struct hf_loop *loop, struct hf_buff
         fail_start(probe, fd);
         return;
     }
-    int result = hf_conn_open(&probe->conn, loop, buffers, fd, false, on_ready, on_closed);
+    int result = hf_conn_open(&probe->conn, loop, buffers, fd, on_ready, on_closed);
     if (result < 0) {
         close(fd);
         fail_start(probe, result);
