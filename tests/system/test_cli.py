@@ -239,7 +239,7 @@ def test_ctl_token(backends, run_proxy, tmp_path):
     from harness.ports import free_port
 
     token = tmp_path / "token"
-    token.write_text("s3cret\n")
+    token.write_text("s3cret-of-sixteen\n")
     token.chmod(0o600)
     proxy = run_proxy(
         [backends("app1")], admin={"bind": f"127.0.0.1:{free_port()}", "token_file": str(token)}
@@ -247,7 +247,7 @@ def test_ctl_token(backends, run_proxy, tmp_path):
     assert "a token is needed" in ctl(proxy, "status", code=1).stderr
     wrong = ctl(proxy, "status", code=1, environment={"HOLDFAST_TOKEN": "guess"})
     assert "the token is wrong" in wrong.stderr and "guess" not in wrong.stderr
-    ctl(proxy, "status", environment={"HOLDFAST_TOKEN": "s3cret"})
+    ctl(proxy, "status", environment={"HOLDFAST_TOKEN": "s3cret-of-sixteen"})
     ctl(proxy, "--token-file", token, "status")
     run("ctl", "-c", proxy.file, "status")
     assert "No such file" in ctl(proxy, "--token-file", tmp_path / "none", "status", code=1).stderr
