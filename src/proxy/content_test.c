@@ -33,6 +33,7 @@ static int set_up(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
     f->peer = pair[1];
     assert_int_equal(hf_conn_open(&f->conn, f->loop, &f->buffers, pair[0], ready, closed), 0);
+    f->conn.can_write = true;
     *state = f;
     return 0;
 }

@@ -204,36 +204,25 @@ static void drain_expired(struct hf_timer *timer)
     hf_loop_stop(worker->loop);
 }
 
-struct drain_order {
-    struct hf_worker *worker;
-    uint64_t deadline_ms;
-};
-
 static void start_drain(void *argument)
 {
-    struct drain_order *order = argument;
-    struct hf_worker *worker = order->worker;
+    struct hf_worker *worker = argument;
+    /* acquire: pairs with the post's release; a later order may have shortened it already */
+    uint64_t deadline_ms = atomic_load_explicit(&worker->drain_ms, memory_order_acquire);
     worker->draining = true;
     for (unsigned i = 0; i < HF_WORKER_LISTENERS; i++)
         close_listener(&worker->listeners[i]);
-    drain_clients(worker, order->deadline_ms == 0);
+    drain_clients(worker, deadline_ms == 0);
     hf_timer_set(hf_loop_timers(worker->loop), &worker->drain_deadline,
-                 hf_loop_now_ms(worker->loop) + order->deadline_ms);
+                 hf_loop_now_ms(worker->loop) + deadline_ms);
     if (hf_list_empty(&worker->client_list))
         hf_loop_stop(worker->loop);
-    free(order);
 }
 
 int hf_worker_post_drain(struct hf_worker *worker, uint64_t deadline_ms)
 {
-    struct drain_order *order = malloc(sizeof(*order));
-    if (!order)
-        return -ENOMEM;
-    *order = (struct drain_order){.worker = worker, .deadline_ms = deadline_ms};
-    int result = hf_loop_post(worker->loop, start_drain, order);
-    if (result < 0)
-        free(order);
-    return result;
+    atomic_store_explicit(&worker->drain_ms, deadline_ms, memory_order_release);
+    return hf_loop_post(worker->loop, start_drain, worker);
 }
 
 /* --- life --- */

@@ -59,6 +59,7 @@ struct hf_worker {
     bool accept_paused;
     struct hf_timer accept_retry; /* armed while paused at limits.connections */
     struct hf_timer drain_deadline;
+    _Atomic uint64_t drain_ms; /* how long a drain may take; written by the control thread */
     bool draining;
     struct hf_proxy_counts counts;
     char http_date[HF_HTTP_DATE_SIZE];

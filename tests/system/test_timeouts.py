@@ -113,7 +113,8 @@ def test_a_slow_but_moving_upload_is_not_cut(stage):
 def test_a_slow_but_moving_reader_is_not_cut(stage):
     """Ten MiB a second for 2.5 deadlines: the buffers between us are full all the time."""
     size, paced = 64 << 20, 25
-    stage.behave = lambda connection, request: connection.respond(200, bytes(size))
+    content = bytes(size)
+    stage.behave = lambda connection, request: connection.respond(200, content)
     with stage.client(receive_buffer=262144) as client:
         client.ask("/r")
         assert client.head().status == 200
