@@ -34,16 +34,23 @@ struct hf_token_sealer {
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* The six bits of a base64url letter (RFC 4648 5), or -1. */
-static int letter_bits(char letter)
+/* All ones when `letter` is one of the `count` from `first` on. */
+static inline uint32_t mask_of(uint32_t letter, uint32_t first, uint32_t count)
 {
-    if (letter >= 'A' && letter <= 'Z')
-        return letter - 'A';
-    if (letter >= 'a' && letter <= 'z')
-        return letter - 'a' + 26;
-    if (letter >= '0' && letter <= '9')
-        return letter - '0' + 52;
-    return letter == '-' ? 62 : letter == '_' ? 63 : -1;
+    return 0u - (uint32_t)(letter - first < count);
+}
+
+/* The six bits of a base64url letter (RFC 4648 5), or -1. Without branches: the letters of a token
+ * are random, so that half of the branches would be predicted wrongly. */
+static inline int letter_bits(char letter)
+{
+    uint32_t byte = (uint8_t)letter;
+    uint32_t bits = mask_of(byte, 'A', 26) & (byte - 'A' + 1);
+    bits |= mask_of(byte, 'a', 26) & (byte - 'a' + 26 + 1);
+    bits |= mask_of(byte, '0', 10) & (byte - '0' + 52 + 1);
+    bits |= mask_of(byte, '-', 1) & (62 + 1);
+    bits |= mask_of(byte, '_', 1) & (63 + 1);
+    return (int)bits - 1;
 }
 
 static void encode(const uint8_t raw[RAW_SIZE], char out[HF_TOKEN_TEXT_SIZE])
