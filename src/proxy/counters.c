@@ -1,6 +1,5 @@
 #include "proxy/counters.h"
 #include "base/assert.h"
-#include "base/log.h"
 #include <pthread.h>
 
 const struct hf_metric hf_proxy_metrics[HF_PROXY_COUNTER_COUNT] = {
