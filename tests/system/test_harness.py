@@ -1,9 +1,15 @@
 """The harness against itself, without a proxy: what it calls broken is broken, and only that."""
+import os
+import select
+import subprocess
+import sys
+
 import pytest
 
-from harness import Browser, Client, Gone, ProtocolError
+from harness import Browser, Client, Gone, ProtocolError, poll
 from harness.apps import User, crowd, join
 from harness.backend import echo_upgrade, raw
+from harness.child import DIES_WITH_US
 from harness.proxy import Metrics
 from harness.rows import split_messages
 
@@ -127,3 +133,19 @@ def test_a_lost_session_is_seen(apps):
     user.expected["app1-1"] = 5
     user.visit()
     assert user.wrong[0]["count"] == 2
+
+
+def test_a_child_ends_with_tests_that_are_killed():
+    command = f"subprocess.Popen({[*DIES_WITH_US, 'cat']}, stdin=subprocess.PIPE).pid"
+    script = f"import subprocess, sys; print({command}, flush=True); sys.stdin.read()"
+    tests = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with tests:
+        child = os.pidfd_open(int(tests.stdout.readline()))
+        try:
+            os.kill(tests.pid, 9)
+            assert tests.wait() == -9
+            poll(lambda: select.select([child], [], [], 0)[0], 10, "the child ended too")
+        finally:
+            os.close(child)

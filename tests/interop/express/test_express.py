@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from harness import Browser, Proxy, configuration, free_port, pool, scaled
 from harness.apps import crowd, join
+from harness.child import DIES_WITH_US
 
 HERE = Path(__file__).parent
 NAMES = ("app1", "app2", "app3")
@@ -31,7 +32,9 @@ class Instance:
 
     def __enter__(self):
         self.process = subprocess.Popen(
-            ["node", "server.js", self.name, str(self.port)], cwd=HERE, stdout=subprocess.PIPE
+            [*DIES_WITH_US, "node", "server.js", self.name, str(self.port)],
+            cwd=HERE,
+            stdout=subprocess.PIPE,
         )
         assert self.process.stdout.readline() == b"listening\n"
         return self

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+from .child import DIES_WITH_US
 from .client import Browser, Gone
 from .clock import poll, scaled
 from .ports import free_port
@@ -23,7 +24,10 @@ class App:
 
     def start(self):
         self.process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), self.name, str(self.port), str(self.journal_file)]
+            [
+                *DIES_WITH_US,
+                *[sys.executable, str(SCRIPT), self.name, str(self.port), str(self.journal_file)],
+            ]
         )
         poll(self._listens, 10, f"{self.name} listens", 0.02)
         return self

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 from . import config as configs
+from .child import DIES_WITH_US
 from .client import Client
 from .clock import SLOWNESS, poll, scaled
 from .ports import free_port
@@ -91,7 +92,7 @@ class Proxy:
             self.directory / "stdout", "ab"
         ) as out:
             self.process = subprocess.Popen(
-                [BINARY, "proxy", "-c", str(self.file)],
+                [*DIES_WITH_US, BINARY, "proxy", "-c", str(self.file)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
