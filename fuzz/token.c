@@ -29,6 +29,7 @@ static void check_altered(const uint8_t *data, size_t size)
     struct hf_token token = {0}, opened;
     char text[HF_TOKEN_TEXT_SIZE], altered[HF_TOKEN_TEXT_SIZE];
     memcpy(&token.client_id, data, size < 8 ? size : 8);
+    token.home_id = size > 8 ? data[8] : 0; /* both versions */
     hf_token_seal(sealer(), HF_SLICE("pool"), &token, text);
     for (size_t i = 0; i < sizeof(text); i++)
         altered[i] = (char)(i < size ? text[i] ^ (char)(data[i] & 0x3f) : text[i]);
@@ -37,7 +38,7 @@ static void check_altered(const uint8_t *data, size_t size)
     enum hf_token_verdict verdict =
         hf_token_open(sealer(), HF_SLICE("pool"), hf_slice(copy, sizeof(altered)), &opened);
     REQUIRE((verdict == HF_TOKEN_VALID) == same);
-    REQUIRE(!same || opened.client_id == token.client_id);
+    REQUIRE(!same || (opened.client_id == token.client_id && opened.home_id == token.home_id));
     free(copy);
 }
 

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 enum {
-    VERSION = 1,
+    VERSION = 1,      /* the client is at home */
+    VERSION_AWAY = 2, /* with home_id, for which times and epoch are narrower */
     NONCE_SIZE = 12,
     FIELDS_SIZE = 36,
     TAG_SIZE = 16,
@@ -79,6 +80,11 @@ static bool decode(const char *text, uint8_t ret_raw[RAW_SIZE])
     return wrong >= 0;
 }
 
+static uint64_t at_most(uint64_t number, uint64_t most)
+{
+    return number < most ? number : most;
+}
+
 static void put_number(uint8_t *at, uint64_t number, unsigned size)
 {
     for (unsigned i = size; i > 0; i--, number >>= 8)
@@ -97,15 +103,30 @@ static void pack(const struct hf_token *token, uint8_t fields[FIELDS_SIZE])
 {
     put_number(fields, token->server_id, 8);
     put_number(fields + 8, token->client_id, 8);
+    if (token->home_id != 0) {
+        put_number(fields + 16, token->home_id, 8);
+        put_number(fields + 24, at_most(token->issued_s, HF_TOKEN_AWAY_TIME_MAX), 5);
+        put_number(fields + 29, at_most(token->seen_s, HF_TOKEN_AWAY_TIME_MAX), 5);
+        put_number(fields + 34, at_most(token->epoch, HF_TOKEN_AWAY_EPOCH_MAX), 2);
+        return;
+    }
     put_number(fields + 16, token->issued_s, 8);
     put_number(fields + 24, token->seen_s, 8);
     put_number(fields + 32, token->epoch, 4);
 }
 
-static void unpack(const uint8_t fields[FIELDS_SIZE], struct hf_token *token)
+static void unpack(uint8_t version, const uint8_t fields[FIELDS_SIZE], struct hf_token *token)
 {
     token->server_id = get_number(fields, 8);
     token->client_id = get_number(fields + 8, 8);
+    if (version == VERSION_AWAY) {
+        token->home_id = get_number(fields + 16, 8);
+        token->issued_s = get_number(fields + 24, 5);
+        token->seen_s = get_number(fields + 29, 5);
+        token->epoch = (uint32_t)get_number(fields + 34, 2);
+        return;
+    }
+    token->home_id = 0;
     token->issued_s = get_number(fields + 16, 8);
     token->seen_s = get_number(fields + 24, 8);
     token->epoch = (uint32_t)get_number(fields + 32, 4);
@@ -191,7 +212,7 @@ void hf_token_seal(struct hf_token_sealer *sealer, struct hf_slice scope,
                    const struct hf_token *token, char out[HF_TOKEN_TEXT_SIZE])
 {
     REQUIRE(HF_MAGIC_OK(sealer, HF_TOKEN_SEALER_MAGIC));
-    uint8_t raw[RAW_SIZE] = {VERSION, sealer->seal_id};
+    uint8_t raw[RAW_SIZE] = {token->home_id != 0 ? VERSION_AWAY : VERSION, sealer->seal_id};
     uint8_t fields[FIELDS_SIZE];
     int size = 0;
     hf_random_bytes(raw + NONCE_AT, NONCE_SIZE);
@@ -215,7 +236,7 @@ static bool open_fields(EVP_CIPHER_CTX *cipher, struct hf_slice scope, uint8_t r
     REQUIRE(EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, TAG_SIZE, raw + TAG_AT) == 1);
     bool genuine = EVP_CipherFinal_ex(cipher, fields + size, &size) > 0;
     if (genuine)
-        unpack(fields, ret_token);
+        unpack(raw[0], fields, ret_token);
     OPENSSL_cleanse(fields, sizeof(fields));
     return genuine;
 }
@@ -225,7 +246,8 @@ enum hf_token_verdict hf_token_open(struct hf_token_sealer *sealer, struct hf_sl
 {
     uint8_t raw[RAW_SIZE];
     REQUIRE(HF_MAGIC_OK(sealer, HF_TOKEN_SEALER_MAGIC));
-    if (text.size != HF_TOKEN_TEXT_SIZE || !decode(text.bytes, raw) || raw[0] != VERSION)
+    if (text.size != HF_TOKEN_TEXT_SIZE || !decode(text.bytes, raw) ||
+        (raw[0] != VERSION && raw[0] != VERSION_AWAY))
         return HF_TOKEN_MALFORMED;
     unsigned key = sealer->key_of_id[raw[1]];
     if (key == NO_KEY)

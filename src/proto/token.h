@@ -1,9 +1,11 @@
 /* The sealed affinity token: AES-256-GCM over who serves whom since when; opaque and unforgeable.
  * Layout before base64url (no padding): version 1, key id 1, nonce 12, sealed fields 36, tag 16.
- * Associated data: version, key id, and the scope (pool and cookie name), so a token of one pool is
- * worth nothing in another. Source: NIST SP 800-38D (random 96-bit nonces: rotate a key before 2^32
- * seals); RFC 4648 5. No I/O, no allocation after init.
- * Threads: an opener belongs to one thread. Layer: proto. */
+ * Version 1: server 8, client 8, issued 8, seen 8, epoch 4. Version 2, only of a client that is
+ * away from its home: server 8, client 8, home 8, issued 5, seen 5, epoch 2. Both have the same
+ * size. Associated data: version, key id, and the scope (pool and cookie name), so a token of one
+ * pool is worth nothing in another. Source: NIST SP 800-38D (random 96-bit nonces: rotate a key
+ * before 2^32 seals); RFC 4648 5. No I/O, no allocation after init. Threads: an opener belongs to
+ * one thread. Layer: proto. */
 #pragma once
 #include "base/slice.h"
 #include <stdint.h>
@@ -13,7 +15,11 @@ enum {
     HF_TOKEN_KEYS_MAX = 8,
     HF_TOKEN_TEXT_SIZE = 88, /* characters, exactly */
     HF_TOKEN_SCOPE_MAX = 192,
+    HF_TOKEN_AWAY_EPOCH_MAX = 0xffff, /* of version 2: later moves count no further */
 };
+
+/* Seconds of version 2 are at most these, some 34,000 years. */
+#define HF_TOKEN_AWAY_TIME_MAX ((UINT64_C(1) << 40) - 1)
 
 struct hf_token {
     uint64_t server_id; /* hf_server_id(pool, name) */
@@ -21,6 +27,7 @@ struct hf_token {
     uint64_t issued_s;  /* wall seconds of the first seal: the absolute lifetime counts from it */
     uint64_t seen_s;    /* wall seconds of this seal: the idle lifetime counts from it */
     uint32_t epoch;     /* raised by every move to another server */
+    uint64_t home_id;   /* of the server it was moved from and returns to; 0 = it is at home */
 };
 
 struct hf_token_key {

@@ -49,14 +49,18 @@ static void assert_token_equal(const struct hf_token *a, const struct hf_token *
 {
     assert_true(a->server_id == b->server_id && a->client_id == b->client_id);
     assert_true(a->issued_s == b->issued_s && a->seen_s == b->seen_s && a->epoch == b->epoch);
+    assert_true(a->home_id == b->home_id);
 }
 
 static void test_round_trip(void **state)
 {
     static const struct hf_token tokens[] = {
         {0},
-        {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX},
-        {1, 2, 3, 4, 5},
+        {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX, 0},
+        {1, 2, 3, 4, 5, 0},
+        {1, 2, 3, 4, 5, 6},
+        {UINT64_MAX, UINT64_MAX, HF_TOKEN_AWAY_TIME_MAX, HF_TOKEN_AWAY_TIME_MAX,
+         HF_TOKEN_AWAY_EPOCH_MAX, UINT64_MAX},
     };
     struct hf_token_sealer *sealer = sealer_of(0, 1);
     for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
@@ -71,6 +75,45 @@ static void test_round_trip(void **state)
     }
     hf_token_sealer_free(&sealer);
     assert_null(sealer);
+    hf_token_sealer_free(&sealer);
+}
+
+/* A client away from home: times and epoch stay at what the narrower fields hold. */
+static void test_away_from_home(void **state)
+{
+    struct hf_token_sealer *sealer = sealer_of(0, 1);
+    struct hf_token token = sample, opened;
+    char text[HF_TOKEN_TEXT_SIZE];
+    token.home_id = 77;
+    token.seen_s = UINT64_MAX;
+    hf_token_seal(sealer, SCOPE, &token, text);
+    assert_int_equal(open_text(sealer, SCOPE, hf_slice(text, sizeof(text)), &opened),
+                     HF_TOKEN_VALID);
+    token.seen_s = HF_TOKEN_AWAY_TIME_MAX;
+    token.epoch = HF_TOKEN_AWAY_EPOCH_MAX;
+    assert_token_equal(&opened, &token);
+    assert_memory_equal(text, "Ag", 2); /* version 2 */
+    hf_token_seal(sealer, SCOPE, &sample, text);
+    assert_memory_equal(text, "AQ", 2); /* at home nothing changes: earlier releases read it */
+    hf_token_sealer_free(&sealer);
+}
+
+/* Tokens that version 0.1.0 sealed before there were others: an update of the proxy loses no pin. */
+static void test_tokens_sealed_before_there_was_a_home(void **state)
+{
+    static const char *const texts[] = {
+        "AQegQBAz6Wy20pBqhYgLPAGGrXuRbvYVDPYoG_8KDKkTjGwSjlXbTll028AMfCvB4ibO_IHCpZjYYRJ9ZHR7-g22",
+        "AQdGHnE37t7HcJF1aAznC-WuaSDSVqQ45qUgzGyRikPCx8M6UhJd7H98CTZohLEIui8Cxjm-e2T4IVyGZY32VF7W",
+    };
+    static const uint32_t epochs[] = {0x89abcdef, 0};
+    struct hf_token_sealer *sealer = sealer_of(0, 1);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct hf_token opened = {.home_id = 5}, expected = sample;
+        expected.epoch = epochs[i];
+        assert_int_equal(open_text(sealer, SCOPE, hf_slice_text(texts[i]), &opened),
+                         HF_TOKEN_VALID);
+        assert_token_equal(&opened, &expected);
+    }
     hf_token_sealer_free(&sealer);
 }
 
@@ -273,6 +316,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_away_from_home),
+        cmocka_unit_test(test_tokens_sealed_before_there_was_a_home),
         cmocka_unit_test(test_every_change_is_noticed),
         cmocka_unit_test(test_strict_alphabet),
         cmocka_unit_test(test_every_truncation),
