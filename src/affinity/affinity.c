@@ -2,6 +2,7 @@
 
 #include "affinity/candidates.h"
 #include "affinity/cookie_insert/cookie_insert.h"
+#include "affinity/failback.h"
 #include "affinity/hash_cookie/hash_cookie.h"
 #include "affinity/source_ip/source_ip.h"
 #include "base/assert.h"
@@ -88,11 +89,24 @@ void hf_affinity_identify(struct hf_affinity_worker *worker, const struct hf_poo
     *ret_choice = choice;
 }
 
+static bool contains(const uint16_t *tried, unsigned tried_count, int server)
+{
+    for (unsigned i = 0; i < tried_count; i++) {
+        if (tried[i] == server)
+            return true;
+    }
+    return false;
+}
+
 int hf_affinity_next(struct hf_affinity_worker *worker, const struct hf_pool *pool,
                      const struct hf_affinity_choice *choice, const uint16_t *tried,
                      unsigned tried_count, uint64_t now_ms)
 {
     REQUIRE(pool->index < worker->pool_count && choice != NULL);
+    /* Home was back and failed after all: the session is still where the client came from. */
+    if (choice->returning && choice->owner >= 0 && !contains(tried, tried_count, choice->owner) &&
+        hf_server_serves(pool->servers[choice->owner].server, now_ms))
+        return choice->owner;
     return hf_candidates_rendezvous(pool, choice->client_id, tried, tried_count, now_ms);
 }
 
@@ -127,16 +141,15 @@ static bool next_pin(const struct hf_pool *pool, const struct hf_affinity_reques
                      const struct hf_affinity_choice *choice, unsigned served,
                      struct hf_token *token)
 {
-    bool by_owner = choice->owner == (int)served;
-    if (by_owner && !choice->refresh)
+    struct hf_failback_pin pin;
+    bool moves = hf_failback_next(pool, choice, served, request->now_ms, &pin);
+    if (!moves && (choice->owner != (int)served || !choice->refresh))
         return false;
-    /* The owner may have been judged since the request came: then it moves now. */
-    if (!by_owner && !choice->lost &&
-        hf_server_serves(pool->servers[choice->owner].server, request->now_ms))
-        return false;
+    token->server_id = pin.owner_id;
+    token->home_id = pin.home_id;
     token->client_id = choice->client_id;
     token->issued_s = choice->issued_s; /* the lifetime is the client's, not the server's */
-    token->epoch = choice->epoch + !by_owner;
+    token->epoch = choice->epoch + moves;
     return true;
 }
 

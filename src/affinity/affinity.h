@@ -12,6 +12,7 @@
     ROW(NONE, "none", "the client brought no key")                                                 \
     ROW(PINNED, "pinned", "the key names a usable server")                                         \
     ROW(REFRESHED, "refreshed", "pinned, and the token was sealed again")                          \
+    ROW(RETURNED, "returned", "the server that the client was moved from is back")                 \
     ROW(HASHED, "hashed", "the server follows from a hash of the key")                             \
     ROW(DOWN, "down", "the server named is down")                                                  \
     ROW(MAINTENANCE, "maintenance", "the server named is in maintenance")                          \
@@ -60,6 +61,7 @@ struct hf_affinity_choice {
     uint64_t client_id; /* of the token, or fresh: ranks fall-back servers, so that all requests
                            of a client meet on the same one */
     uint64_t issued_s, seen_s;
+    uint64_t home_id; /* failback: return: the server the client was moved from, or 0 */
     uint32_t epoch;
     uint8_t verdict; /* enum hf_affinity_verdict of the strategy that decided, or the last that
                         found anything; worker->verdicts counts those of all */
@@ -67,6 +69,7 @@ struct hf_affinity_choice {
     bool pin_valid;  /* a valid token for `owner` came with the request */
     bool refresh;    /* the token should be sealed again though the server stays */
     bool lost;       /* the owner is judged down, in maintenance or gone: on_loss applies */
+    bool returning;  /* `server` is not the owner but the client's home, which is back */
 };
 
 /* Looks for the client's key and chooses. */
@@ -82,8 +85,9 @@ int hf_affinity_next(struct hf_affinity_worker *worker, const struct hf_pool *po
 
 /* Whether an answer from pool->servers[served] should carry a Set-Cookie, and its value: when the
  * pin is new, moves because its owner was judged unusable, or is to be refreshed. A server that
- * merely stood in for one failed request gets no pin. out: the whole field value. Answers its size,
- * 0 = write none. *ret_moved: the client had another owner before. */
+ * merely stood in for one failed request gets no pin; nor does a stand-in of failback: temporary.
+ * out: the whole field value. Answers its size, 0 = write none. *ret_moved: the client had another
+ * owner before. */
 size_t hf_affinity_pin(struct hf_affinity_worker *worker, const struct hf_pool *pool,
                        const struct hf_affinity_request *request,
                        const struct hf_affinity_choice *choice, unsigned served, char *out,

@@ -54,6 +54,17 @@ static void check_weights(struct hf_loader *loader, const struct hf_pool_draft *
                        "1 for one (to drain a server use the admin API)");
 }
 
+/* A redirected client lands on another server by its new pin, and a temporary guest gets none. */
+static void check_failback(struct hf_loader *loader, const struct hf_pool *pool,
+                           const struct hf_pool_draft *draft)
+{
+    if (pool->failback == HF_FAILBACK_TEMPORARY && pool->on_loss == HF_ON_LOSS_REDIRECT)
+        hf_loader_tell(loader, hf_yaml_line(draft->node, "on_loss"),
+                       "'on_loss' redirects, but with failback: temporary the client keeps its pin "
+                       "and would be redirected for ever: write failback: return, or on_loss: "
+                       "error");
+}
+
 void hf_finish_pools(struct hf_loader *loader)
 {
     const struct hf_config *config = loader->config;
@@ -70,6 +81,7 @@ void hf_finish_pools(struct hf_loader *loader)
         for (unsigned i = 0; i < draft->server_count; i++)
             check_server(loader, draft, i);
         check_weights(loader, draft);
+        check_failback(loader, &config->pools[p], draft);
     }
     if (servers > HF_SERVERS_MAX)
         hf_loader_tell(loader, hf_yaml_line(loader->root, "pools"),

@@ -110,10 +110,15 @@ static void write_sessions(FILE *out, const struct hf_pool *pool)
         fprintf(out, "  sessions: none are kept here (no affinity)\n");
         return;
     }
+    static const char *const after_words[] = {
+        [HF_FAILBACK_STAY] = "stay there",
+        [HF_FAILBACK_RETURN] = "return when it is back, to a session that is gone by then",
+        [HF_FAILBACK_TEMPORARY] = "are back with it when it returns",
+    };
     fprintf(out, "  its sessions: what the server held in memory is gone with it; ");
     if (pool->on_loss == HF_ON_LOSS_FRESH)
-        fprintf(out,
-                "its clients start afresh on another server and stay there (on_loss: fresh)\n");
+        fprintf(out, "its clients start afresh on another server and %s (on_loss: fresh)\n",
+                after_words[pool->failback]);
     else if (pool->on_loss == HF_ON_LOSS_ERROR)
         fprintf(out, "its clients get an error (on_loss: error)\n");
     else

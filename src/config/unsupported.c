@@ -16,8 +16,6 @@ static const struct row {
     {"pools[]", "balance", "rendezvous", "use ip_hash, or affinity"},
     {"pools[]", "balance", "jump", "use ip_hash, or affinity"},
     {"pools[]", "session", NULL, "leave it out"},
-    {"pools[]", "failback", "return", "use stay"},
-    {"pools[]", "failback", "temporary", "use stay"},
     {"pools[]", "breaker", NULL, "use passive"},
     {"pools[]", "slow_start", NULL, "leave it out"},
     {"pools[].servers[]", "agent", NULL, "leave it out"},

@@ -50,6 +50,8 @@
         "Clients moved away from the server that held their session, by cause.", COUNTER) \
     ROW(LOSS_REFUSED, "holdfast_sessions_refused_total", "", \
         "Requests refused or redirected by on_loss.", COUNTER) \
+    ROW(FAILBACKS, "holdfast_failbacks_total", "", \
+        "Clients that went back to the server they had been moved from.", COUNTER) \
     ROW(STOOD_IN, "holdfast_stand_ins_total", "", \
         "Requests of pinned clients answered once by another server, the pin kept.", COUNTER) \
     ROW(PINS_SET, "holdfast_pins_total", "kind=\"new\"", \

@@ -106,7 +106,12 @@ void hf_exchange_count_pin(struct hf_exchange *x, unsigned served, bool written)
             hf_worker_count(worker, HF_PROXY_STOOD_IN);
         return;
     }
-    if (x->moved) /* its owner may have been judged by this very request: not only choice.lost */
+    bool returned = x->moved && x->choice.returning && (int)served != x->choice.owner &&
+                    x->pool->servers[served].server->id == x->choice.home_id;
+    if (returned)
+        hf_worker_count(worker, HF_PROXY_FAILBACKS);
+    else if (x->moved) /* its owner may have been judged by this very request: not only choice.lost
+                        */
         hf_worker_count(worker, x->choice.verdict == HF_AFFINITY_MAINTENANCE
                                     ? HF_PROXY_LOST_MAINTENANCE
                                 : x->choice.verdict == HF_AFFINITY_GONE ? HF_PROXY_LOST_GONE

@@ -71,7 +71,8 @@ static bool retry_allowed(struct hf_exchange *x)
  * is judged down. */
 static bool bound_to_owner(const struct hf_exchange *x)
 {
-    return x->choice.owner >= 0 && !x->choice.lost && x->pool->on_loss != HF_ON_LOSS_FRESH;
+    return x->choice.owner >= 0 && x->choice.server == x->choice.owner && !x->choice.lost &&
+           x->pool->on_loss != HF_ON_LOSS_FRESH;
 }
 
 static enum hf_step give_up(struct hf_exchange *x)

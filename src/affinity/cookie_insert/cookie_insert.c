@@ -1,6 +1,6 @@
 #include "affinity/cookie_insert/cookie_insert.h"
 
-#include "affinity/candidates.h"
+#include "affinity/failback.h"
 #include "base/assert.h"
 
 /* Seconds from `then` to now; 0 when then is later (clock skew). */
@@ -27,48 +27,6 @@ static bool refresh_due(const struct hf_affinity *affinity, const struct hf_toke
     uint64_t after_s = affinity->idle_s > 0 ? affinity->idle_s / HF_COOKIE_INSERT_REFRESH_PARTS
                                             : HF_COOKIE_INSERT_REFRESH_S;
     return age_s(now_s, token->seen_s) > after_s;
-}
-
-/* The owner cannot serve: all requests of the client meet on the first of its rank. */
-static enum hf_affinity_verdict lose(const struct hf_pool *pool, enum hf_affinity_verdict cause,
-                                     uint64_t now_ms, struct hf_affinity_choice *choice)
-{
-    choice->lost = true;
-    choice->server = hf_candidates_rendezvous(pool, choice->client_id, NULL, 0, now_ms);
-    return cause;
-}
-
-/* An ejected owner is left for a server that takes clients, not for one that is ejected too. */
-static enum hf_affinity_verdict lose_ejected(const struct hf_pool *pool, uint64_t now_ms,
-                                             struct hf_affinity_choice *choice)
-{
-    enum hf_affinity_verdict verdict = lose(pool, HF_AFFINITY_DOWN, now_ms, choice);
-    if (choice->server >= 0 && hf_server_accepts(pool->servers[choice->server].server, now_ms))
-        return verdict;
-    choice->lost = false;
-    choice->server = choice->owner;
-    return HF_AFFINITY_PINNED;
-}
-
-static enum hf_affinity_verdict go_to_owner(const struct hf_pool *pool,
-                                            const struct hf_affinity_request *request,
-                                            struct hf_affinity_choice *choice)
-{
-    if (choice->owner < 0)
-        return lose(pool, HF_AFFINITY_GONE, request->now_ms, choice);
-    switch (hf_server_state(pool->servers[choice->owner].server, request->now_ms)) {
-    case HF_SERVER_READY:
-    case HF_SERVER_DRAIN:
-        choice->server = choice->owner;
-        return HF_AFFINITY_PINNED;
-    case HF_SERVER_EJECTED:
-        return lose_ejected(pool, request->now_ms, choice);
-    case HF_SERVER_MAINTENANCE:
-        return lose(pool, HF_AFFINITY_MAINTENANCE, request->now_ms, choice);
-    case HF_SERVER_DOWN:
-        break;
-    }
-    return lose(pool, HF_AFFINITY_DOWN, request->now_ms, choice);
 }
 
 static enum hf_affinity_verdict why_not_opened(enum hf_token_verdict verdict)
@@ -105,13 +63,13 @@ enum hf_affinity_verdict hf_cookie_insert_identify(struct hf_affinity_worker *wo
     enum hf_affinity_verdict verdict = judge_lifetimes(affinity, &token, request->wall_s);
     if (verdict != HF_AFFINITY_PINNED)
         return verdict;
-    choice->owner = hf_pool_find(pool, token.server_id);
     choice->pin_valid = true;
     choice->client_id = token.client_id;
     choice->issued_s = token.issued_s;
     choice->seen_s = token.seen_s;
     choice->epoch = token.epoch;
-    verdict = go_to_owner(pool, request, choice);
+    struct hf_failback_pin pin = {.owner_id = token.server_id, .home_id = token.home_id};
+    verdict = hf_failback_choose(pool, &pin, request->now_ms, choice);
     if (verdict != HF_AFFINITY_PINNED)
         return verdict;
     choice->refresh = opened == HF_TOKEN_OLD_KEY || refresh_due(affinity, &token, request->wall_s);
