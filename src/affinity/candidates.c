@@ -1,5 +1,6 @@
 #include "affinity/candidates.h"
 
+#include "affinity/slow_start.h"
 #include "affinity/source_ip/source_ip.h"
 #include "base/assert.h"
 
@@ -56,6 +57,25 @@ static int balance_p2c(struct hf_affinity_worker *worker, const struct hf_pool *
     return hf_balance_p2c(candidates, pool->server_count, &worker->rng);
 }
 
+/* A hash is not asked to move clients. */
+static bool starts_slowly(const struct hf_pool *pool)
+{
+    return pool->slow_start_ms > 0 &&
+           (pool->balance == HF_BALANCE_ROUND_ROBIN || pool->balance == HF_BALANCE_RANDOM ||
+            pool->balance == HF_BALANCE_LEAST_CONNECTIONS || pool->balance == HF_BALANCE_P2C);
+}
+
+/* Gives servers that came back a part of their weight. */
+static void warm_up(const struct hf_pool *pool, uint64_t now_ms, struct hf_candidate *candidates)
+{
+    if (!starts_slowly(pool))
+        return;
+    for (unsigned i = 0; i < pool->server_count; i++) {
+        if (candidates[i].weight > 0)
+            candidates[i].weight = hf_slow_start_weight(pool, &pool->servers[i], now_ms);
+    }
+}
+
 static int balance(struct hf_affinity_worker *worker, const struct hf_pool *pool,
                    const struct hf_affinity_request *request, struct hf_candidate *candidates)
 {
@@ -83,8 +103,10 @@ int hf_candidates_balance(struct hf_affinity_worker *worker, const struct hf_poo
 {
     struct hf_candidate candidates[HF_POOL_SERVERS_MAX];
     for (enum tier tier = 0; tier < TIER_COUNT; tier++) {
-        if (fill(pool, tier, request->now_ms, candidates) > 0)
-            return balance(worker, pool, request, candidates);
+        if (fill(pool, tier, request->now_ms, candidates) == 0)
+            continue;
+        warm_up(pool, request->now_ms, candidates);
+        return balance(worker, pool, request, candidates);
     }
     return -1;
 }

@@ -17,7 +17,6 @@ static const struct row {
     {"pools[]", "balance", "jump", "use ip_hash, or affinity"},
     {"pools[]", "session", NULL, "leave it out"},
     {"pools[]", "breaker", NULL, "use passive"},
-    {"pools[]", "slow_start", NULL, "leave it out"},
     {"pools[].servers[]", "agent", NULL, "leave it out"},
     {"pools[].affinity[]", "mode", "prefix", "use insert"},
     {"pools[].affinity[]", "source_ip", "table", "use source_ip: hash"},

@@ -92,7 +92,6 @@ static const char *const told[] = {
     "25: not supported yet: source_ip: table of a strategy: ",
     "26: not supported yet: session of a pool: ",
     "29: not supported yet: breaker of a pool: ",
-    "30: not supported yet: slow_start of a pool: ",
     "32: not supported yet: agent of a server: ",
     "34: not supported yet: balance: jump of a pool: ",
     "36: not supported yet: header of a strategy: ",

@@ -114,6 +114,7 @@ struct hf_pool {
     struct hf_health_check health;
     struct hf_passive passive;
     struct hf_retry retry;
+    uint32_t slow_start_ms;         /* 0 = a server that comes back has its full share at once */
     struct hf_pool_server *servers; /* owned; [server_count] */
     unsigned server_count;
     unsigned index;               /* in config->pools */

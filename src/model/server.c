@@ -185,6 +185,13 @@ void hf_server_unref(struct hf_server **server)
     unref_last(gone);
 }
 
+uint64_t hf_server_usable_since_ms(const struct hf_server *server, uint64_t now_ms)
+{
+    uint64_t up_ms = atomic_load_explicit(&server->up_since_ms, memory_order_relaxed);
+    uint64_t ejected_ms = atomic_load_explicit(&server->ejected_until_ms, memory_order_relaxed);
+    return ejected_ms > up_ms && ejected_ms <= now_ms ? ejected_ms : up_ms;
+}
+
 /* All loads are relaxed: each field stands alone, and a value one turn old is as good. */
 enum hf_server_state hf_server_state(const struct hf_server *server, uint64_t now_ms)
 {

@@ -111,6 +111,8 @@ void hf_server_unref(struct hf_server **server);
 enum hf_server_state hf_server_state(const struct hf_server *server, uint64_t now_ms);
 /* May serve sessions it already has: READY or DRAIN. */
 bool hf_server_serves(const struct hf_server *server, uint64_t now_ms);
+/* When it last became usable: up again, back from maintenance, or at the end of an ejection. */
+uint64_t hf_server_usable_since_ms(const struct hf_server *server, uint64_t now_ms);
 /* May be given new clients: READY. */
 bool hf_server_accepts(const struct hf_server *server, uint64_t now_ms);
 uint64_t hf_server_count(const struct hf_server *server, enum hf_server_counter counter);

@@ -294,6 +294,16 @@ static int start_workers(struct hf_process *process, struct hf_process_error *er
     return 0;
 }
 
+/* The servers that the process begins with are no newcomers among others: none starts slowly. */
+static void start_together(const struct hf_config *config)
+{
+    for (unsigned p = 0; p < config->pool_count; p++) {
+        for (unsigned i = 0; i < config->pools[p].server_count; i++)
+            atomic_store_explicit(&config->pools[p].servers[i].server->up_since_ms, 0,
+                                  memory_order_relaxed);
+    }
+}
+
 int hf_process_start(struct hf_loop *control, struct hf_config *config, hf_process_ended_fn ended,
                      void *user, struct hf_process **ret_process, struct hf_process_error *error)
 {
@@ -308,6 +318,7 @@ int hf_process_start(struct hf_loop *control, struct hf_config *config, hf_proce
     process->user = user;
     pthread_mutex_init(&process->current.lock, NULL);
     put_in_force(process, config);
+    start_together(config);
     set_connection_limit(process, config);
     int result = make_workers(process, config, error);
     if (result == 0)

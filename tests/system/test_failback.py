@@ -300,3 +300,38 @@ def test_only_those_move_who_must(run_proxy, backends, mode):
     put_servers(proxy, [four, three, one, two])
     assert visit_all(made) == after
     assert all(user.pins == 1 + (user in moved) for user in made)
+
+
+# --- slow start ----------------------------------------------------------------------------------
+def share(proxy, name, count=40):
+    return sum(proxy.get("/").json()["server"] == name for _ in range(count))
+
+
+def slow(run_proxy, servers, seconds):
+    return run_proxy(
+        servers,
+        workers=1,
+        pool_keys={"balance": "round_robin", "slow_start": f"{int(seconds * SLOWNESS)}s"},
+    )
+
+
+@pytest.mark.parametrize("how", ["added", "ready"])
+def test_a_newcomer_gets_its_share_slowly(run_proxy, backends, how):
+    """5 % of its weight at first: of 40 clients 2; and in the end half of them."""
+    one, two = backends("app1", "app2")
+    proxy = slow(run_proxy, [one] if how == "added" else [one, two], 4)
+    users = [] if how == "added" else pinned_to(proxy, "app2", 3)
+    if how == "added":
+        put_servers(proxy, [one, two])
+    else:
+        proxy.set_state("app2", "maintenance")
+        proxy.set_state("app2", "ready")
+    assert [user.request().json()["server"] for user in users] == ["app2"] * len(users)
+    first = share(proxy, "app2")
+    assert 1 <= first <= 10, first
+    poll(lambda: share(proxy, "app2") >= 19, 30, "it has its full share", 0.3)
+
+
+def test_no_server_is_new_when_the_proxy_starts(run_proxy, backends):
+    proxy = slow(run_proxy, backends("app1", "app2"), 60)
+    assert share(proxy, "app2") == 20
