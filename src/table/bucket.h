@@ -1,0 +1,37 @@
+/* Words of a bucket and what the files of a space share. Threads: as space.h says. Layer: table, an
+ * inside of it. */
+#pragma once
+#include "table/space.h"
+
+static inline uint16_t hf_bucket_check(uint64_t hash)
+{
+    return (uint16_t)(hash >> 24);
+}
+
+static inline uint32_t hf_bucket_expiry(uint64_t word)
+{
+    return (uint32_t)(word >> 32);
+}
+
+static inline uint16_t hf_bucket_server(uint64_t word)
+{
+    return (uint16_t)(word >> 16);
+}
+
+static inline uint64_t hf_bucket_word(const struct hf_space_entry *entry)
+{
+    return (uint64_t)entry->expiry_s << 32 | (uint64_t)entry->server << 16 |
+           hf_bucket_check(entry->hash);
+}
+
+static inline struct hf_space_shard *hf_bucket_shard(const struct hf_space *space, uint64_t bucket)
+{
+    return &space->shards[bucket / space->shard_buckets];
+}
+
+/* Only writers change a shard's counters, under its lock: a load and a store are enough. */
+static inline void hf_bucket_count(_Atomic uint64_t *counter, uint64_t by)
+{
+    uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, now + by, memory_order_relaxed);
+}
