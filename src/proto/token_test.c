@@ -98,7 +98,8 @@ static void test_away_from_home(void **state)
     hf_token_sealer_free(&sealer);
 }
 
-/* Tokens that version 0.1.0 sealed before there were others: an update of the proxy loses no pin. */
+/* Tokens that version 0.1.0 sealed before there were others: an update of the proxy loses no pin.
+ */
 static void test_tokens_sealed_before_there_was_a_home(void **state)
 {
     static const char *const texts[] = {
