@@ -1,7 +1,8 @@
 #include "proto/uri.h"
 #include "fuzz.h"
 
-/* A normal form starts with "/", never grows, holds no dot segment, and is its own normal form. */
+/* A normal form starts with "/", never grows, holds no dot segment, and is its own normal form. A
+ * path parameter lies in the path, behind its name, and none is found twice. */
 
 static void check_segments(const char *path, size_t size)
 {
@@ -46,11 +47,29 @@ static void check_authority(struct hf_slice authority)
         REQUIRE(authority.bytes[i] > ' ' && memchr("@,/\\?#%\"<>", authority.bytes[i], 10) == NULL);
 }
 
+static void check_params(struct hf_slice target)
+{
+    struct hf_slice value;
+    const char *query = target.size > 0 ? memchr(target.bytes, '?', target.size) : NULL;
+    const char *end = query != NULL ? query : target.bytes + target.size, *behind = target.bytes;
+    size_t at = 0;
+    while (hf_uri_next_param(target, HF_SLICE("a"), &at, &value)) {
+        REQUIRE(value.bytes >= behind + 3 && memcmp(value.bytes - 3, ";a=", 3) == 0);
+        behind = value.bytes + value.size;
+        REQUIRE(behind <= end && at == (size_t)(behind - target.bytes));
+        REQUIRE(behind == end || *behind == ';' || *behind == '/');
+        REQUIRE(value.size == 0 || (memchr(value.bytes, ';', value.size) == NULL &&
+                                    memchr(value.bytes, '/', value.size) == NULL));
+    }
+    REQUIRE(at == target.size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *bytes = fuzz_copy(data, size);
     check_path(hf_slice(bytes, size));
     check_authority(hf_slice(bytes, size));
+    check_params(hf_slice(bytes, size));
     free(bytes);
     return 0;
 }

@@ -51,6 +51,27 @@ void hf_cookie_find(const struct hf_head *head, struct hf_slice name,
             find_in(hf_field_value(head, &head->fields[i]), name, ret_found);
 }
 
+bool hf_cookie_next(const struct hf_head *head, struct hf_slice name,
+                    struct hf_cookie_cursor *cursor, struct hf_slice *ret_value)
+{
+    REQUIRE(name.size > 0);
+    for (; cursor->field < head->field_count; cursor->field++, cursor->at = 0) {
+        if (head->fields[cursor->field].id != HF_FIELD_COOKIE)
+            continue;
+        struct hf_slice field = hf_field_value(head, &head->fields[cursor->field]);
+        while (cursor->at < field.size) {
+            size_t from = cursor->at, end = piece_end(field, from);
+            cursor->at = end + 1;
+            struct hf_slice value;
+            if (!pair_value(hf_slice(field.bytes + from, end - from), name, &value))
+                continue;
+            *ret_value = hf_slice_trim(value);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Appends a run of kept pieces, separator in front; at the very start of the output there is
  * nothing to separate. */
 static size_t append_run(struct hf_slice run, char *out, size_t size)
@@ -93,6 +114,67 @@ size_t hf_cookie_remove(struct hf_slice value, struct hf_slice name, char *out)
         return value.size;
     size = append_run(hf_slice(value.bytes + run, value.size - run), out, size);
     return holds_pairs(out, size) ? size : 0;
+}
+
+/* The first byte behind blanks and an opening quote. */
+static size_t inner_at(struct hf_slice value)
+{
+    size_t at = 0;
+    while (at < value.size && (value.bytes[at] == ' ' || value.bytes[at] == '\t'))
+        at++;
+    return at < value.size && value.bytes[at] == '"' ? at + 1 : at;
+}
+
+static bool is_label(char byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+           (byte >= '0' && byte <= '9') || byte == '.' || byte == '_' || byte == '-';
+}
+
+bool hf_cookie_prefix(struct hf_slice value, char separator, struct hf_slice *ret_label,
+                      struct hf_slice *ret_rest)
+{
+    REQUIRE(!is_label(separator));
+    size_t from = inner_at(value), at = from;
+    while (at < value.size && is_label(value.bytes[at]))
+        at++;
+    if (at == from || at == value.size || value.bytes[at] != separator)
+        return false;
+    *ret_label = hf_slice(value.bytes + from, at - from);
+    *ret_rest = hf_slice(value.bytes + at + 1, value.size - at - 1);
+    return true;
+}
+
+size_t hf_cookie_cut_prefix(char *field, size_t size, struct hf_slice name, char separator)
+{
+    REQUIRE(name.size > 0);
+    size_t kept = 0, copied = 0, end; /* field[0..kept) is done and was made of [0..copied) */
+    for (size_t at = 0; at < size; at = end + 1) {
+        struct hf_slice value, label, rest;
+        end = piece_end(hf_slice(field, size), at);
+        if (!pair_value(hf_slice(field + at, end - at), name, &value) ||
+            !hf_cookie_prefix(value, separator, &label, &rest))
+            continue;
+        size_t run = (size_t)(label.bytes - field) - copied;
+        memmove(field + kept, field + copied, run);
+        kept += run;
+        copied = (size_t)(rest.bytes - field);
+    }
+    memmove(field + kept, field + copied, size - copied);
+    return kept + size - copied;
+}
+
+size_t hf_cookie_set_prefix_at(struct hf_slice field, struct hf_slice name)
+{
+    REQUIRE(name.size > 0);
+    struct hf_slice value;
+    if (field.size == 0 || !pair_value(hf_slice(field.bytes, piece_end(field, 0)), name, &value))
+        return 0;
+    size_t at = inner_at(value);
+    bool quoted = at > 0 && value.bytes[at - 1] == '"';
+    if (at == value.size || (quoted && value.bytes[at] == '"'))
+        return 0;
+    return (size_t)(value.bytes - field.bytes) + at;
 }
 
 static bool has_prefix(struct hf_slice name, struct hf_slice prefix)

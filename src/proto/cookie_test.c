@@ -118,6 +118,93 @@ static void test_removed_is_gone(void **state)
     }
 }
 
+static void test_next(void **state)
+{
+    const struct hf_head *head = head_of("Cookie: a=1; SRV= x ; SRV=\r\nA: SRV=no\r\n"
+                                         "Cookie: srv=2; SRV=y;\r\n");
+    static const char *const expected[] = {"x", "", "y"};
+    struct hf_cookie_cursor cursor = {0};
+    struct hf_slice value;
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        assert_true(hf_cookie_next(head, HF_SLICE("SRV"), &cursor, &value));
+        assert_true(hf_slice_equal(value, hf_slice_text(expected[i])));
+    }
+    assert_false(hf_cookie_next(head, HF_SLICE("SRV"), &cursor, &value));
+    assert_false(hf_cookie_next(head, HF_SLICE("SRV"), &cursor, &value));
+}
+
+static void test_prefix(void **state)
+{
+    static const char *const rows[][3] = {
+        {"app1~abc", "app1", "abc"}, {"\"app1~abc\"", "app1", "abc\""},
+        {"app1~a~b", "app1", "a~b"}, {"a.b_c-D9~", "a.b_c-D9", ""},
+        {"  app1~x", "app1", "x"},   {"abc", NULL, NULL},
+        {"~abc", NULL, NULL},        {"a b~c", NULL, NULL},
+        {"\"~\"", NULL, NULL},       {"", NULL, NULL},
+        {"\"\"app1~x", NULL, NULL},  {"app1", NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct hf_slice value = hf_slice_text(rows[i][0]), label, rest;
+        value = hf_slice(hf_guard_copy(&guard, value), value.size);
+        assert_int_equal(hf_cookie_prefix(value, '~', &label, &rest), rows[i][1] != NULL);
+        if (rows[i][1] == NULL)
+            continue;
+        assert_true(hf_slice_equal(label, hf_slice_text(rows[i][1])));
+        assert_true(hf_slice_equal(rest, hf_slice_text(rows[i][2])));
+    }
+}
+
+static void test_cut_prefix(void **state)
+{
+    static const char *const rows[][2] = {
+        {"SRV=app1~abc", "SRV=abc"},
+        {"a=app1~1; SRV=app1~abc;b=2 ", "a=app1~1; SRV=abc;b=2 "},
+        {"SRV=app1~a~b", "SRV=a~b"},
+        {"SRV=\"app1~abc\"; x=y", "SRV=\"abc\"; x=y"},
+        {"SRV=app1~a; SRV=app2~b", "SRV=a; SRV=b"},
+        {" SRV = app1~a ;;", " SRV = a ;;"},
+        {"SRV=app1~", "SRV="},
+        {"SRV=abc; srv=app1~x; XSRV=app1~x", "SRV=abc; srv=app1~x; XSRV=app1~x"},
+        {"SRV=~abc; SRV", "SRV=~abc; SRV"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *field = hf_guard_copy(&guard, hf_slice_text(rows[i][0]));
+        size_t size = hf_cookie_cut_prefix(field, strlen(rows[i][0]), HF_SLICE("SRV"), '~');
+        assert_true(hf_slice_equal(hf_slice(field, size), hf_slice_text(rows[i][1])));
+    }
+}
+
+static void test_set_cookie_prefix_at(void **state)
+{
+    static const struct {
+        const char *field;
+        size_t at;
+    } rows[] = {
+        {"SRV=abc; Path=/", 4},
+        {"SRV=a", 4},
+        {"SRV=\"abc\"; HttpOnly", 5},
+        {" SRV\t= abc", 7},
+        {"SRV=a~b=c", 4},
+        {"SRV=deleted; Max-Age=0", 4},
+        {"SRV=", 0},
+        {"SRV=; Max-Age=0", 0},
+        {"SRV=\"\"; Max-Age=0", 0},
+        {"SRV= ; Path=/", 0},
+        {"SRV", 0},
+        {"SRV; x=SRV=1", 0},
+        {"x=1; SRV=abc", 0},
+        {"srv=abc", 0},
+        {"SRVX=abc", 0},
+        {"", 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct hf_slice field = hf_slice_text(rows[i].field);
+        field = hf_slice(hf_guard_copy(&guard, field), field.size);
+        assert_int_equal(hf_cookie_set_prefix_at(field, HF_SLICE("SRV")), rows[i].at);
+    }
+}
+
 static void assert_written(const struct hf_cookie_attributes *attributes, const char *expected)
 {
     char out[256];
@@ -202,9 +289,11 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_find),   cmocka_unit_test(test_dollar_version_is_a_name),
-        cmocka_unit_test(test_remove), cmocka_unit_test(test_removed_is_gone),
-        cmocka_unit_test(test_write),  cmocka_unit_test(test_attributes),
+        cmocka_unit_test(test_find),       cmocka_unit_test(test_dollar_version_is_a_name),
+        cmocka_unit_test(test_remove),     cmocka_unit_test(test_removed_is_gone),
+        cmocka_unit_test(test_next),       cmocka_unit_test(test_prefix),
+        cmocka_unit_test(test_cut_prefix), cmocka_unit_test(test_set_cookie_prefix_at),
+        cmocka_unit_test(test_write),      cmocka_unit_test(test_attributes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -122,3 +122,27 @@ bool hf_uri_authority_valid(struct hf_slice authority)
         return literal_valid(host);
     return hf_scan_all(host.bytes, host.size, HF_SCAN_HOST);
 }
+
+bool hf_uri_next_param(struct hf_slice target, struct hf_slice name, size_t *at,
+                       struct hf_slice *ret_value)
+{
+    const char *query = target.size > 0 ? memchr(target.bytes, '?', target.size) : NULL;
+    size_t size = query != NULL ? (size_t)(query - target.bytes) : target.size;
+    while (*at < size) {
+        const char *semicolon = memchr(target.bytes + *at, ';', size - *at);
+        if (semicolon == NULL)
+            break;
+        size_t from = (size_t)(semicolon - target.bytes) + 1, end = from;
+        while (end < size && target.bytes[end] != ';' && target.bytes[end] != '/')
+            end++;
+        *at = end;
+        struct hf_slice param = hf_slice(target.bytes + from, end - from);
+        if (param.size <= name.size || param.bytes[name.size] != '=' ||
+            !hf_slice_starts(param, name))
+            continue;
+        *ret_value = hf_slice(param.bytes + name.size + 1, param.size - name.size - 1);
+        return true;
+    }
+    *at = target.size;
+    return false;
+}

@@ -158,6 +158,37 @@ static void test_authority(void **state)
     }
 }
 
+static void test_params(void **state)
+{
+    static const struct {
+        const char *target, *first, *second; /* NULL = there is none */
+    } rows[] = {
+        {"/a;id=x", "x", NULL},
+        {"/a;id=x/b;id=y?;id=z", "x", "y"},
+        {"/a;v=1;id=x;id=", "x", ""},
+        {"/;id=x=y;", "x=y", NULL},
+        {"/a;id", NULL, NULL},
+        {"/a;ID=x;idx=y;xid=z/id=w", NULL, NULL},
+        {"/a?b;id=x", NULL, NULL},
+        {"/a%3bid=x", NULL, NULL},
+        {"/;;id=x//", "x", NULL},
+        {"*", NULL, NULL},
+        {"", NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct hf_slice target = hf_slice_text(rows[i].target), value;
+        target = hf_slice(hf_guard_copy(&guard, target), target.size);
+        const char *expected[] = {rows[i].first, rows[i].second, NULL};
+        size_t at = 0, found = 0;
+        for (; expected[found] != NULL; found++) {
+            assert_true(hf_uri_next_param(target, HF_SLICE("id"), &at, &value));
+            assert_true(hf_slice_equal(value, hf_slice_text(expected[found])));
+        }
+        assert_false(hf_uri_next_param(target, HF_SLICE("id"), &at, &value));
+        assert_false(hf_uri_next_param(target, HF_SLICE("id"), &at, &value));
+    }
+}
+
 static int setup(void **state)
 {
     guard = hf_guard_init();
@@ -179,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_under),
         cmocka_unit_test(test_host_only),
         cmocka_unit_test(test_authority),
+        cmocka_unit_test(test_params),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
