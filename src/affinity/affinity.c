@@ -2,8 +2,10 @@
 
 #include "affinity/candidates.h"
 #include "affinity/cookie_insert/cookie_insert.h"
+#include "affinity/cookie_prefix/cookie_prefix.h"
 #include "affinity/failback.h"
 #include "affinity/hash_cookie/hash_cookie.h"
+#include "affinity/route/route.h"
 #include "affinity/source_ip/source_ip.h"
 #include "base/assert.h"
 #include <errno.h>
@@ -11,6 +13,8 @@
 
 static const hf_strategy_fn strategies[] = {
     [HF_AFFINITY_COOKIE_INSERT] = hf_cookie_insert_identify,
+    [HF_AFFINITY_COOKIE_PREFIX] = hf_cookie_prefix_identify,
+    [HF_AFFINITY_ROUTE] = hf_route_identify,
     [HF_AFFINITY_HASH_COOKIE] = hf_hash_cookie_identify,
     [HF_AFFINITY_SOURCE_IP] = hf_source_ip_identify,
 };
@@ -64,29 +68,64 @@ void hf_affinity_worker_fini(struct hf_affinity_worker *worker)
     *worker = (struct hf_affinity_worker){0};
 }
 
+static const struct hf_affinity_choice nobody = {.owner = -1, .server = -1, .strategy = -1};
+
+/* What was found decides at once: a valid token, or a usable server that more than a URL names. */
+static bool decides(const struct hf_affinity_choice *choice)
+{
+    return choice->pin_valid || (choice->server >= 0 && !choice->by_url);
+}
+
+/* Keeps what is good for something if nothing better comes: a usable server of a URL, else the
+ * first that was lost. */
+static void keep(const struct hf_affinity_choice *choice, struct hf_affinity_choice *kept)
+{
+    if (choice->server >= 0 || (choice->lost && kept->strategy < 0))
+        *kept = *choice;
+}
+
+/* No strategy decided. */
+static void fall_back(struct hf_affinity_worker *worker, const struct hf_pool *pool,
+                      const struct hf_affinity_request *request, struct hf_affinity_choice *kept)
+{
+    if (kept->strategy < 0) {
+        kept->client_id = hf_rng_u64(&worker->rng);
+        kept->server = hf_candidates_balance(worker, pool, request);
+    } else if (kept->lost) { /* all requests of the session meet on the first of its rank */
+        kept->server = hf_candidates_rendezvous(pool, kept->client_id, NULL, 0, request->now_ms);
+    }
+}
+
 void hf_affinity_identify(struct hf_affinity_worker *worker, const struct hf_pool *pool,
                           const struct hf_affinity_request *request,
                           struct hf_affinity_choice *ret_choice)
 {
     REQUIRE(pool->index < worker->pool_count && pool->affinity_count <= HF_AFFINITIES_MAX);
-    struct hf_affinity_choice choice = {.owner = -1, .server = -1, .strategy = -1};
+    struct hf_affinity_choice kept = nobody;
+    uint8_t found = HF_AFFINITY_NONE;
     for (unsigned i = 0; i < pool->affinity_count; i++) {
         const struct hf_affinity *affinity = &pool->affinities[i];
         REQUIRE((unsigned)affinity->kind < STRATEGY_COUNT);
+        if (kept.server >= 0 && affinity->kind != HF_AFFINITY_COOKIE_INSERT)
+            continue; /* a URL names a usable server: only a token is more */
+        struct hf_affinity_choice choice = nobody;
         enum hf_affinity_verdict verdict =
             strategies[affinity->kind](worker, pool, affinity, request, &choice);
         worker->verdicts[verdict]++;
         if (verdict != HF_AFFINITY_NONE)
-            choice.verdict = (uint8_t)verdict;
-        if (choice.server >= 0 || choice.lost) {
-            choice.strategy = (int8_t)i;
+            found = (uint8_t)verdict;
+        choice.verdict = (uint8_t)verdict;
+        choice.strategy = (int8_t)i;
+        if (decides(&choice)) {
             *ret_choice = choice;
             return;
         }
+        keep(&choice, &kept);
     }
-    choice.client_id = hf_rng_u64(&worker->rng);
-    choice.server = hf_candidates_balance(worker, pool, request);
-    *ret_choice = choice;
+    if (kept.strategy < 0)
+        kept.verdict = found;
+    fall_back(worker, pool, request, &kept);
+    *ret_choice = kept;
 }
 
 static bool contains(const uint16_t *tried, unsigned tried_count, int server)
@@ -115,7 +154,8 @@ int hf_affinity_next(struct hf_affinity_worker *worker, const struct hf_pool *po
 static const struct hf_affinity *pinning(const struct hf_pool *pool,
                                          const struct hf_affinity_choice *choice)
 {
-    unsigned asked = choice->strategy < 0 ? pool->affinity_count : (unsigned)choice->strategy + 1;
+    bool asked_all = choice->strategy < 0 || choice->by_url || (choice->lost && choice->named);
+    unsigned asked = asked_all ? pool->affinity_count : (unsigned)choice->strategy + 1;
     REQUIRE(asked <= pool->affinity_count);
     if (choice->pin_valid)
         return &pool->affinities[choice->strategy];
@@ -134,6 +174,17 @@ static void first_pin(struct hf_affinity_worker *worker, const struct hf_affinit
     token->client_id = choice->strategy < 0 ? choice->client_id : hf_rng_u64(&worker->rng);
     token->issued_s = now_s;
     token->epoch = 0;
+}
+
+/* One failure moves nobody: who stood in for the server that the application named has no session
+ * to pin the client to. Nor has a temporary guest's host. */
+static bool stood_in(const struct hf_pool *pool, const struct hf_affinity_choice *choice,
+                     unsigned served, uint64_t now_ms)
+{
+    if (!choice->named || choice->owner == (int)served)
+        return false;
+    return pool->failback == HF_FAILBACK_TEMPORARY ||
+           (!choice->lost && hf_server_serves(pool->servers[choice->owner].server, now_ms));
 }
 
 /* False: the pin that the client has stays as it is. */
@@ -164,7 +215,7 @@ size_t hf_affinity_pin(struct hf_affinity_worker *worker, const struct hf_pool *
     REQUIRE(!choice->pin_valid || choice->strategy >= 0);
     const struct hf_affinity *affinity = pinning(pool, choice);
     *ret_moved = false;
-    if (affinity == NULL)
+    if (affinity == NULL || stood_in(pool, choice, served, request->now_ms))
         return 0;
     struct hf_token token = {.server_id = pool->servers[served].server->id,
                              .seen_s = request->wall_s};
@@ -173,15 +224,25 @@ size_t hf_affinity_pin(struct hf_affinity_worker *worker, const struct hf_pool *
     else if (!next_pin(pool, request, choice, served, &token))
         return 0;
     size_t size = hf_cookie_insert_write(worker, affinity, request, &token, out, room);
-    *ret_moved = size > 0 && choice->pin_valid && choice->owner != (int)served;
+    *ret_moved = size > 0 && (choice->pin_valid || choice->named) && choice->owner != (int)served;
     return size;
+}
+
+static struct hf_slice cookie_of(const struct hf_pool *pool, enum hf_affinity_kind kind)
+{
+    for (unsigned i = 0; i < pool->affinity_count; i++) {
+        if (pool->affinities[i].kind == kind)
+            return pool->affinities[i].attributes.name;
+    }
+    return hf_slice(NULL, 0);
 }
 
 struct hf_slice hf_affinity_own_cookie(const struct hf_pool *pool)
 {
-    for (unsigned i = 0; i < pool->affinity_count; i++) {
-        if (pool->affinities[i].kind == HF_AFFINITY_COOKIE_INSERT)
-            return pool->affinities[i].attributes.name;
-    }
-    return hf_slice(NULL, 0);
+    return cookie_of(pool, HF_AFFINITY_COOKIE_INSERT);
+}
+
+struct hf_slice hf_affinity_prefix_cookie(const struct hf_pool *pool)
+{
+    return cookie_of(pool, HF_AFFINITY_COOKIE_PREFIX);
 }

@@ -32,7 +32,10 @@ enum hf_affinity_verdict {
 };
 const char *hf_affinity_verdict_word(enum hf_affinity_verdict verdict);
 
-enum { HF_CLOCK_SKEW_S = 300 /* tokens this far in the future are still believed */ };
+enum {
+    HF_CLOCK_SKEW_S = 300,            /* tokens this far in the future are still believed */
+    HF_COOKIE_PREFIX_SEPARATOR = '~', /* stands in no server's name: config/types.c */
+};
 
 struct hf_affinity_request { /* what a strategy may look at; borrowed for the call */
     const struct hf_head *head;
@@ -70,9 +73,16 @@ struct hf_affinity_choice {
     bool refresh;    /* the token should be sealed again though the server stays */
     bool lost;       /* the owner is judged down, in maintenance or gone: on_loss applies */
     bool returning;  /* `server` is not the owner but the client's home, which is back */
+    bool named;      /* the application's own cookie or URL names the owner: the session is there,
+                        though there is no token to move */
+    bool by_url;     /* it stood in the URL alone */
 };
 
-/* Looks for the client's key and chooses. */
+/* Looks for the client's key and chooses. The first strategy that names a usable server decides,
+ * with two exceptions. A URL never outranks a sealed cookie: what only a URL names gives way to a
+ * valid token, wherever that strategy stands. And a token whose owner is unusable ends the search,
+ * but an unusable server named by the application's cookie does not: the client cannot be told to
+ * forget that name, so a later strategy may know where it has gone. */
 void hf_affinity_identify(struct hf_affinity_worker *worker, const struct hf_pool *pool,
                           const struct hf_affinity_request *request,
                           struct hf_affinity_choice *ret_choice);
@@ -94,3 +104,6 @@ size_t hf_affinity_pin(struct hf_affinity_worker *worker, const struct hf_pool *
                        size_t room, bool *ret_moved);
 /* The cookie name that the application must not see (cookie insert), or an empty slice. */
 struct hf_slice hf_affinity_own_cookie(const struct hf_pool *pool);
+/* The application's cookie that carries a server's name in front of its value between client and
+ * proxy (cookie prefix), or an empty slice. The separator is HF_COOKIE_PREFIX_SEPARATOR. */
+struct hf_slice hf_affinity_prefix_cookie(const struct hf_pool *pool);

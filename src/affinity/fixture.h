@@ -63,7 +63,15 @@ static inline struct hf_affinity *hf_fixture_add(struct hf_fixture *f, enum hf_a
         return affinity;
     affinity->cookie = strdup(cookie);
     REQUIRE(affinity->cookie != NULL);
-    if (kind == HF_AFFINITY_HASH_COOKIE)
+    affinity->attributes.name = hf_slice_text(affinity->cookie);
+    if (kind == HF_AFFINITY_ROUTE) {
+        affinity->separator = '.';
+        affinity->param = strdup(cookie);
+        REQUIRE(affinity->param != NULL);
+        for (char *at = affinity->param; *at != '\0'; at++)
+            *at = (char)(*at >= 'A' && *at <= 'Z' ? *at + ('a' - 'A') : *at);
+    }
+    if (kind != HF_AFFINITY_COOKIE_INSERT)
         return affinity;
     affinity->path = strdup("/");
     affinity->scope_text = strdup("shop HOLDFAST");
@@ -95,18 +103,24 @@ static inline struct hf_server *hf_fixture_server(const struct hf_fixture *f, un
     return f->pool->servers[index].server;
 }
 
-/* A request with these field lines ("Cookie: a=b\r\n", or ""), identified into f->choice. */
-static inline void hf_fixture_identify(struct hf_fixture *f, const char *lines)
+/* A request for this target with these field lines ("Cookie: a=b\r\n", or ""), identified into
+ * f->choice. */
+static inline void hf_fixture_ask(struct hf_fixture *f, const char *target, const char *lines)
 {
     static const struct hf_http1_limits limits = {.head_size_max = HF_FIXTURE_REQUEST_MAX,
                                                   .fields_max = HF_FIELDS_MAX};
     struct hf_http1_parser parser = {0};
     int size = snprintf(f->request_text, sizeof(f->request_text),
-                        "GET / HTTP/1.1\r\nHost: shop\r\n%s\r\n", lines);
+                        "GET %s HTTP/1.1\r\nHost: shop\r\n%s\r\n", target, lines);
     REQUIRE(size > 0 && (size_t)size < sizeof(f->request_text));
     REQUIRE(hf_http1_parse_request(&parser, &f->head, f->request_text, (size_t)size, &limits) ==
             HF_CODEC_DONE);
     hf_affinity_identify(&f->worker, f->pool, &f->request, &f->choice);
+}
+
+static inline void hf_fixture_identify(struct hf_fixture *f, const char *lines)
+{
+    hf_fixture_ask(f, "/", lines);
 }
 
 /* The same with the cookie HOLDFAST; "" = without. */

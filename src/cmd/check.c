@@ -88,6 +88,12 @@ static void print_affinity(const struct hf_affinity *affinity)
     case HF_AFFINITY_COOKIE_INSERT:
         printf("cookie %s (sealed)", affinity->cookie);
         break;
+    case HF_AFFINITY_COOKIE_PREFIX:
+        printf("cookie %s (prefixed)", affinity->cookie);
+        break;
+    case HF_AFFINITY_ROUTE:
+        printf("route behind '%c' in %s", affinity->separator, affinity->cookie);
+        break;
     case HF_AFFINITY_HASH_COOKIE:
         printf("hash of cookie %s", affinity->cookie);
         break;

@@ -82,6 +82,7 @@ static void pool_fini(struct hf_pool *pool)
         free(pool->affinities[i].path);
         free(pool->affinities[i].domain);
         free(pool->affinities[i].scope_text);
+        free(pool->affinities[i].param);
     }
     for (unsigned i = 0; i < pool->server_count; i++)
         hf_server_unref(&pool->servers[i].server);

@@ -47,19 +47,28 @@ enum hf_balance {
 };
 const char *hf_balance_word(enum hf_balance balance);
 
-enum hf_affinity_kind { HF_AFFINITY_COOKIE_INSERT, HF_AFFINITY_HASH_COOKIE, HF_AFFINITY_SOURCE_IP };
+enum hf_affinity_kind {
+    HF_AFFINITY_COOKIE_INSERT,
+    HF_AFFINITY_COOKIE_PREFIX,
+    HF_AFFINITY_ROUTE,
+    HF_AFFINITY_HASH_COOKIE,
+    HF_AFFINITY_SOURCE_IP
+};
 enum hf_secure { HF_SECURE_AUTO, HF_SECURE_ALWAYS, HF_SECURE_NEVER };
 
 struct hf_affinity { /* one strategy of a pool; owned texts */
     enum hf_affinity_kind kind;
-    char *cookie;                           /* name; COOKIE_INSERT and HASH_COOKIE */
-    struct hf_cookie_attributes attributes; /* COOKIE_INSERT; texts point into owned strings */
+    char *cookie;                           /* name; of all kinds but SOURCE_IP */
+    struct hf_cookie_attributes attributes; /* texts point into owned strings; of COOKIE_PREFIX and
+                                               ROUTE the name alone */
     char *path, *domain; /* owned, what attributes point to; domain may be NULL */
     enum hf_secure secure;
     uint64_t idle_s, lifetime_s; /* 0 = unlimited */
     struct hf_slice scope;       /* of the token: "pool\0cookie", owned by `scope_text` */
     char *scope_text;
     uint8_t ipv4_prefix, ipv6_prefix; /* SOURCE_IP (mod N) */
+    char separator;                   /* ROUTE: in front of the server's name */
+    char *param;                      /* owned; ROUTE: the cookie's name in lower case */
 };
 
 enum hf_failback { HF_FAILBACK_STAY, HF_FAILBACK_RETURN, HF_FAILBACK_TEMPORARY };
