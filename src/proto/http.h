@@ -49,7 +49,7 @@ struct hf_field {
     uint32_t name;       /* offset from base */
     uint32_t value;
     uint8_t id; /* enum hf_field_id */
-    bool drop;  /* hop-by-hop or named by Connection: never forwarded */
+    bool drop;  /* never forwarded: hop-by-hop, named by Connection, or written anew */
 };
 
 /* How the message's content is delimited on the wire it came by (RFC 9112 6.3). */

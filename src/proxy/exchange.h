@@ -133,6 +133,7 @@ struct hf_exchange {
     bool continued; /* 100 Continue was sent */
     bool head_only; /* HEAD: the answer has no content */
     bool moved;     /* the answer moves the pin to another server */
+    bool prefixed;  /* the answer sets the application's cookie, the server's name in front */
 
     struct hf_content up, down;
     enum hf_body down_framing; /* towards the client */

@@ -10,6 +10,8 @@ static const uint64_t forwarding_fields =
     BIT(X_FORWARDED_PORT) | BIT(X_FORWARDED_SERVER) | BIT(X_REAL_IP);
 
 _Static_assert(HF_FIELD_COUNT <= 64, "field ids are bits of a uint64_t");
+_Static_assert(HF_PREFIXED_COOKIES_MAX + 4 <= HF_ADDED_FIELDS_MAX,
+               "an answer has room for Upgrade, Date, Set-Cookie and Cache-Control of ours too");
 
 static void add(struct hf_outgoing *outgoing, struct hf_slice name, struct hf_slice value)
 {
@@ -41,22 +43,59 @@ static bool join(const struct hf_head *head, enum hf_field_id id, struct hf_slic
     return true;
 }
 
-/* The application never sees our cookie; several Cookie fields become one (RFC 9113 8.2.3 does the
- * same, so that every server reads them alike). */
+/* What is to be changed in the Cookie fields of a request. */
+struct cookie_edit {
+    struct hf_slice own;      /* pairs of this name go; empty = none are there */
+    struct hf_slice prefixed; /* pairs of this name lose their prefix; empty = none has one */
+    unsigned fields;
+};
+
+static struct cookie_edit plan_cookies(const struct hf_exchange *x)
+{
+    const struct hf_head *head = &x->request;
+    struct cookie_edit edit = {.own = hf_affinity_own_cookie(x->pool),
+                               .prefixed = hf_affinity_prefix_cookie(x->pool)};
+    for (unsigned i = 0; i < head->field_count; i++)
+        edit.fields += head->fields[i].id == HF_FIELD_COOKIE;
+    if (edit.fields == 0)
+        return edit;
+    struct hf_cookie_found found = {0};
+    if (edit.own.size > 0)
+        hf_cookie_find(head, edit.own, &found);
+    if (found.count == 0)
+        edit.own.size = 0;
+    struct hf_cookie_cursor cursor = {0};
+    struct hf_slice value, label, rest;
+    bool has_prefix = false;
+    while (edit.prefixed.size > 0 && !has_prefix &&
+           hf_cookie_next(head, edit.prefixed, &cursor, &value))
+        has_prefix = hf_cookie_prefix(value, HF_COOKIE_PREFIX_SEPARATOR, &label, &rest);
+    if (!has_prefix)
+        edit.prefixed.size = 0;
+    return edit;
+}
+
+/* Writes the edited value of one Cookie field to `out`, which has room for all of it. */
+static size_t edit_cookie(const struct cookie_edit *edit, struct hf_slice value, char *out)
+{
+    size_t size = value.size;
+    if (edit->own.size > 0)
+        size = hf_cookie_remove(value, edit->own, out);
+    else if (size > 0)
+        memcpy(out, value.bytes, size);
+    if (edit->prefixed.size > 0)
+        size = hf_cookie_cut_prefix(out, size, edit->prefixed, HF_COOKIE_PREFIX_SEPARATOR);
+    return size;
+}
+
+/* The application never sees our cookie, nor a name in front of its own; several Cookie fields
+ * become one (RFC 9113 8.2.3 does the same, so that every server reads them alike). */
 static bool forward_cookies(const struct hf_exchange *x, struct hf_buffer *scratch,
                             struct hf_outgoing *outgoing)
 {
     const struct hf_head *head = &x->request;
-    struct hf_slice own = hf_affinity_own_cookie(x->pool);
-    unsigned fields = 0;
-    for (unsigned i = 0; i < head->field_count; i++)
-        fields += head->fields[i].id == HF_FIELD_COOKIE;
-    if (fields == 0)
-        return true;
-    struct hf_cookie_found found = {0};
-    if (own.size > 0)
-        hf_cookie_find(head, own, &found);
-    if (found.count == 0 && fields == 1)
+    struct cookie_edit edit = plan_cookies(x);
+    if (edit.fields == 0 || (edit.fields == 1 && edit.own.size == 0 && edit.prefixed.size == 0))
         return true;
 
     outgoing->skip |= BIT(COOKIE);
@@ -70,10 +109,7 @@ static bool forward_cookies(const struct hf_exchange *x, struct hf_buffer *scrat
         uint32_t before = scratch->end;
         if (before > from)
             hf_buffer_append(scratch, HF_SLICE("; "));
-        size_t kept = found.count > 0 ? hf_cookie_remove(value, own, scratch->bytes + scratch->end)
-                                      : value.size;
-        if (found.count == 0)
-            memcpy(scratch->bytes + scratch->end, value.bytes, value.size);
+        size_t kept = edit_cookie(&edit, value, scratch->bytes + scratch->end);
         scratch->end = kept > 0 ? scratch->end + (uint32_t)kept : before;
     }
     if (scratch->end > from)
@@ -201,7 +237,45 @@ static bool make_private(const struct hf_exchange *x, struct hf_buffer *scratch,
     return true;
 }
 
-bool hf_forward_response(const struct hf_exchange *x, struct hf_slice set_cookie,
+static bool add_prefixed(const struct hf_exchange *x, struct hf_slice field, size_t at,
+                         struct hf_buffer *scratch, struct hf_outgoing *outgoing)
+{
+    static const char separator = HF_COOKIE_PREFIX_SEPARATOR;
+    uint32_t from = scratch->end;
+    if (!hf_buffer_append(scratch, hf_slice(field.bytes, at)) ||
+        !hf_buffer_append(scratch, hf_slice_text(x->target->server->name)) ||
+        !hf_buffer_append(scratch, hf_slice(&separator, 1)) ||
+        !hf_buffer_append(scratch, hf_slice(field.bytes + at, field.size - at)))
+        return false;
+    add(outgoing, HF_SLICE("Set-Cookie"), since(scratch, from));
+    return true;
+}
+
+/* The application's own cookie gets the name of the server that set it; all else of the field stays
+ * as it is. False: too many, or they do not fit. */
+static bool prefix_cookies(struct hf_exchange *x, struct hf_buffer *scratch,
+                           struct hf_outgoing *outgoing)
+{
+    struct hf_head *head = &x->response;
+    struct hf_slice name = hf_affinity_prefix_cookie(x->pool);
+    unsigned count = 0;
+    for (unsigned i = 0; name.size > 0 && i < head->field_count; i++) {
+        struct hf_field *field = &head->fields[i];
+        if (field->id != HF_FIELD_SET_COOKIE || field->drop)
+            continue;
+        struct hf_slice value = hf_field_value(head, field);
+        size_t at = hf_cookie_set_prefix_at(value, name);
+        if (at == 0)
+            continue;
+        if (++count > HF_PREFIXED_COOKIES_MAX || !add_prefixed(x, value, at, scratch, outgoing))
+            return false;
+        field->drop = true; /* written anew */
+    }
+    x->prefixed = count > 0;
+    return true;
+}
+
+bool hf_forward_response(struct hf_exchange *x, struct hf_slice set_cookie,
                          struct hf_buffer *scratch, struct hf_outgoing *outgoing)
 {
     const struct hf_head *head = &x->response;
@@ -224,6 +298,8 @@ bool hf_forward_response(const struct hf_exchange *x, struct hf_slice set_cookie
         add(outgoing, HF_SLICE("Upgrade"), hf_field_value(head, upgrade));
     if (head->status >= 200 && !hf_head_find(head, HF_FIELD_DATE))
         add(outgoing, HF_SLICE("Date"), hf_worker_date(x->worker));
+    if (scratch && !prefix_cookies(x, scratch, outgoing))
+        return false;
     if (set_cookie.size == 0)
         return true;
     add(outgoing, HF_SLICE("Set-Cookie"), set_cookie);

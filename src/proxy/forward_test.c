@@ -231,6 +231,112 @@ static void unknown_length_becomes_chunks(void **state)
     assert_null(added(f, "Date"));
 }
 
+/* The pool's second strategy is a prefixed cookie SID, and app1 answers. */
+static void prefix_sid(struct fixture *f)
+{
+    f->pool.affinity_count = 2;
+    f->pool.affinities[1].kind = HF_AFFINITY_COOKIE_PREFIX;
+    f->pool.affinities[1].attributes.name = HF_SLICE("SID");
+    if (f->servers[0].server == NULL)
+        f->servers[0].server = hf_server_acquire("shop", "app1", 1);
+    assert_non_null(f->servers[0].server);
+}
+
+static void prefixes_are_cut_out(void **state)
+{
+    static const char *const rows[][2] = {
+        {"SID=app1~abc", "SID=abc"},
+        {"a=1;SID=gone~a~b ; HOLDFAST=t; b=\"2\"", "a=1;SID=a~b ; b=\"2\""},
+        {"SID=app1~x; sid=app1~y; SID=app2~z", "SID=x; sid=app1~y; SID=z"},
+        {"HOLDFAST=t; SID=plain", "SID=plain"},
+    };
+    struct fixture *f = *state;
+    prefix_sid(f);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[256];
+        snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\nCookie: %s\r\n\r\n", rows[i][0]);
+        request(f, text);
+        assert_true(skips(f, HF_FIELD_COOKIE));
+        assert_string_equal(added(f, "Cookie"), rows[i][1]);
+    }
+    request(f, "GET / HTTP/1.1\r\nHost: a\r\nCookie: SID=plain; x=app1~y\r\n\r\n");
+    assert_false(skips(f, HF_FIELD_COOKIE));
+    hf_server_unref(&f->servers[0].server);
+}
+
+/* The Set-Cookie fields that the client gets, one a line: those that stay, then those added. */
+static const char *set_cookies(struct fixture *f)
+{
+    static char text[2048];
+    text[0] = '\0';
+    const struct hf_head *head = &f->x.response;
+    for (unsigned i = 0; i < head->field_count; i++) {
+        struct hf_slice value = hf_field_value(head, &head->fields[i]);
+        if (head->fields[i].id == HF_FIELD_SET_COOKIE && !head->fields[i].drop)
+            snprintf(text + strlen(text), sizeof(text) - strlen(text), "%.*s\n", (int)value.size,
+                     value.bytes);
+    }
+    for (unsigned i = 0; i < f->outgoing.added_count; i++) {
+        struct hf_slice value = f->outgoing.added[i].value;
+        if (hf_slice_equal(f->outgoing.added[i].name, HF_SLICE("Set-Cookie")))
+            snprintf(text + strlen(text), sizeof(text) - strlen(text), "%.*s\n", (int)value.size,
+                     value.bytes);
+    }
+    return text;
+}
+
+static void the_applications_cookie_gets_the_servers_name(void **state)
+{
+    static const struct {
+        const char *fields, *expected;
+        bool prefixed;
+    } rows[] = {
+        {"Set-Cookie: SID=abc; Path=/a;HttpOnly ;  X=y\r\n",
+         "SID=app1~abc; Path=/a;HttpOnly ;  X=y\n", true},
+        {"Set-Cookie: SID=\"a b\"; Max-Age=0\r\n", "SID=\"app1~a b\"; Max-Age=0\n", true},
+        {"Set-Cookie: x=1\r\nset-cookie: SID=a~b\r\nSet-Cookie: SID=c; Path=/c\r\n",
+         "x=1\nSID=app1~a~b\nSID=app1~c; Path=/c\n", true},
+        {"Set-Cookie: SID=; Max-Age=0\r\n", "SID=; Max-Age=0\n", false},
+        {"Set-Cookie: sid=abc\r\nSet-Cookie: SIDX=a\r\n", "sid=abc\nSIDX=a\n", false},
+        {"", "", false},
+    };
+    struct fixture *f = *state;
+    prefix_sid(f);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[256];
+        snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\n%sContent-Length: 0\r\n\r\n",
+                 rows[i].fields);
+        response(f, text, "");
+        assert_string_equal(set_cookies(f), rows[i].expected);
+        assert_int_equal(f->x.prefixed, rows[i].prefixed);
+        assert_null(added(f, "Cache-Control")); /* the application set it: caching is its word */
+    }
+    hf_server_unref(&f->servers[0].server);
+}
+
+static void more_cookies_of_one_name_than_there_is_room_for(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_http1_parser parser = {0};
+    prefix_sid(f);
+    for (unsigned count = 0; count <= HF_PREFIXED_COOKIES_MAX + 1; count++) {
+        char text[1024] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n"
+                          "Connection: upgrade\r\n";
+        for (unsigned i = 0; i <= count; i++)
+            snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s",
+                     i < count ? "Set-Cookie: SID=a\r\n" : "\r\n");
+        parser = (struct hf_http1_parser){0};
+        assert_int_equal(hf_http1_parse_response(&parser, &f->x.response, text, strlen(text),
+                                                 HF_METHOD_GET, &limits),
+                         HF_CODEC_DONE);
+        f->scratch.start = f->scratch.end = 0;
+        assert_int_equal(
+            hf_forward_response(&f->x, HF_SLICE("HOLDFAST=t"), &f->scratch, &f->outgoing),
+            count <= HF_PREFIXED_COOKIES_MAX);
+    }
+    hf_server_unref(&f->servers[0].server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +353,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_a_pin_caching_is_the_applications, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(unknown_length_becomes_chunks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(prefixes_are_cut_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_applications_cookie_gets_the_servers_name, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(more_cookies_of_one_name_than_there_is_room_for, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -156,23 +156,38 @@ static void note_head(struct hf_exchange *x)
     hf_worker_count_server(worker, x->target->server, classes[x->status / 100 - 1]);
 }
 
+/* Counts what the answer says to the client about its server. */
+static void count_answer(struct hf_exchange *x, bool pinned)
+{
+    unsigned served = (unsigned)(x->target - x->pool->servers);
+    bool stays = x->choice.named && x->choice.owner == (int)served;
+    if (x->prefixed && !x->choice.pin_valid && !stays) {
+        x->moved = x->choice.named;
+        pinned = true;
+    }
+    hf_exchange_count_pin(x, served, pinned);
+}
+
 static bool write_final_head(struct hf_exchange *x)
 {
     char cookie[SET_COOKIE_MAX];
     size_t cookie_size = 0;
-    if (x->pool->affinity_count > 0) {
+    bool sticky = x->pool->affinity_count > 0;
+    if (sticky) {
         struct hf_affinity_request request = hf_exchange_affinity_request(x);
         unsigned served = (unsigned)(x->target - x->pool->servers);
         cookie_size = hf_affinity_pin(&x->snapshot->affinity, x->pool, &request, &x->choice, served,
                                       cookie, sizeof(cookie), &x->moved);
-        hf_exchange_count_pin(x, served, cookie_size > 0);
     }
+    bool rewrites = cookie_size > 0 || hf_affinity_prefix_cookie(x->pool).size > 0;
     struct hf_buffer *scratch = NULL;
-    if (cookie_size > 0 && !(scratch = hf_buffer_borrow(&x->worker->buffers)))
+    if (rewrites && !(scratch = hf_buffer_borrow(&x->worker->buffers)))
         return false;
     struct hf_outgoing outgoing;
-    bool fits = hf_forward_response(x, hf_slice(cookie, cookie_size), scratch, &outgoing) &&
-                x->client_side->write_head(x, &outgoing);
+    bool fits = hf_forward_response(x, hf_slice(cookie, cookie_size), scratch, &outgoing);
+    if (sticky)
+        count_answer(x, cookie_size > 0);
+    fits = fits && x->client_side->write_head(x, &outgoing);
     hf_buffer_return(&x->worker->buffers, &scratch);
     return fits;
 }

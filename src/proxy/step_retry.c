@@ -97,7 +97,8 @@ static bool choose_next(struct hf_exchange *x)
 bool hf_exchange_retry_status(struct hf_exchange *x)
 {
     /* A pinned client's session is on this server: another one knows nothing of it. */
-    if (x->choice.pin_valid || !(x->pool->retry.on & HF_RETRY_5XX) || !repeatable(x))
+    if (x->choice.pin_valid || x->choice.named || !(x->pool->retry.on & HF_RETRY_5XX) ||
+        !repeatable(x))
         return false;
     x->failure = HF_FAILURE_STATUS;
     if (!retry_allowed(x) || !choose_next(x))
