@@ -92,6 +92,9 @@ static const char everything[] =
     "  - {hash: cookie, cookie: SID}\n"
     "  - {cookie: OLD, hash: mod}\n"
     "  - {source_ip: hash, ipv4_prefix: 24, ipv6_prefix: 48}\n"
+    "  - {route: JSESSIONID, separator: \"!\"}\n"
+    "  - {cookie: PHPSESSID, mode: prefix}\n"
+    "  - {route: Own}\n"
     "  balance: p2c\n"
     "  name: shop\n"
     "- {name: api, balance: ip_hash, health: off, passive: off, on_loss: error,\n"
@@ -140,12 +143,12 @@ static void check_general(const struct hf_config *config)
     assert_true(hf_config_trusts(config, &peer));
     assert_int_equal(config->listener_count, 2);
     assert_string_equal(config->listeners[1].name, "one");
-    assert_int_equal(config->listeners[1].line, 30);
+    assert_int_equal(config->listeners[1].line, 33);
 }
 
 static void check_affinities(const struct hf_pool *pool)
 {
-    assert_int_equal(pool->affinity_count, 4);
+    assert_int_equal(pool->affinity_count, 7);
     const struct hf_affinity *pin = &pool->affinities[0];
     assert_int_equal(pin->kind, HF_AFFINITY_COOKIE_INSERT);
     assert_string_equal(pin->cookie, "PIN");
@@ -167,6 +170,14 @@ static void check_affinities(const struct hf_pool *pool)
     assert_int_equal(pool->affinities[3].kind, HF_AFFINITY_SOURCE_IP);
     assert_int_equal(pool->affinities[3].ipv4_prefix, 24);
     assert_int_equal(pool->affinities[3].ipv6_prefix, 48);
+    assert_int_equal(pool->affinities[4].kind, HF_AFFINITY_ROUTE);
+    assert_int_equal(pool->affinities[4].separator, '!');
+    assert_string_equal(pool->affinities[4].param, "jsessionid");
+    assert_true(hf_slice_equal(pool->affinities[4].attributes.name, HF_SLICE("JSESSIONID")));
+    assert_int_equal(pool->affinities[5].kind, HF_AFFINITY_COOKIE_PREFIX);
+    assert_true(hf_slice_equal(pool->affinities[5].attributes.name, HF_SLICE("PHPSESSID")));
+    assert_int_equal(pool->affinities[6].separator, '.');
+    assert_string_equal(pool->affinities[6].param, "own");
 }
 
 static void check_shop(const struct hf_pool *pool)

@@ -14,6 +14,7 @@ struct hf_server_draft {
 
 struct hf_affinity_draft {
     const char *cookie, *path, *domain;
+    const char *route, *separator;
     int mode, hash, source_ip; /* enums of schema_pool.h */
     uint64_t idle_s, lifetime_s, max_age_s;
     int same_site, secure;
@@ -95,12 +96,13 @@ char *hf_loader_copy(struct hf_loader *loader, const char *text);
 bool hf_loader_is_local(const struct hf_address *address);
 
 /* From drafts to the snapshot: names, references, relations between parts. In load order. */
-void hf_finish_general(struct hf_loader *loader);  /* admin, log, state_dir, listeners */
-void hf_finish_affinity(struct hf_loader *loader); /* names, scopes, attributes of cookies */
-void hf_finish_pools(struct hf_loader *loader);    /* servers, health, weights */
-void hf_finish_routes(struct hf_loader *loader);   /* references to pools, what is never reached */
-void hf_finish_cookies(struct hf_loader *loader);  /* pools whose cookies would collide */
-void hf_finish_servers(struct hf_loader *loader);  /* acquires them: only when nothing is wrong */
+void hf_finish_general(struct hf_loader *loader);    /* admin, log, state_dir, listeners */
+void hf_finish_affinity(struct hf_loader *loader);   /* names, scopes, attributes of cookies */
+void hf_finish_strategies(struct hf_loader *loader); /* those of a pool beside each other */
+void hf_finish_pools(struct hf_loader *loader);      /* servers, health, weights */
+void hf_finish_routes(struct hf_loader *loader);  /* references to pools, what is never reached */
+void hf_finish_cookies(struct hf_loader *loader); /* pools whose cookies would collide */
+void hf_finish_servers(struct hf_loader *loader); /* acquires them: only when nothing is wrong */
 
 /* Reads cookie keys and the admin token, makes a first key. A file that cannot run yet, for what is
  * not built, is not asked for its secrets. */

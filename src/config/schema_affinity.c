@@ -11,7 +11,7 @@ enum { MINUTE = 60 * 1000, DAY = 24 * 60 * MINUTE };
 
 // clang-format off
 static const struct hf_word mode_words[] = {{"insert", HF_COOKIE_INSERT},
-                                            {"prefix", HF_MODE_NOT_BUILT}, {NULL, 0}};
+                                            {"prefix", HF_COOKIE_PREFIX}, {NULL, 0}};
 static const struct hf_word same_site_words[] = {
     {"lax", HF_SAME_SITE_LAX}, {"strict", HF_SAME_SITE_STRICT}, {"none", HF_SAME_SITE_NONE},
     {"unset", HF_SAME_SITE_UNSET}, {NULL, 0}};
@@ -61,8 +61,10 @@ static const struct hf_key affinity_keys[] = {
     {.key = "header", .type = &hf_type_text, .high = 127, .example = "X-Tenant"},
     {.key = "query", .type = &hf_type_text, .high = 127, .example = "session"},
     {.key = "path_param", .type = &hf_type_text, .high = 127, .example = "jsessionid"},
-    {.key = "route", .type = &hf_type_text, .high = 127, .example = "JSESSIONID"},
-    {.key = "separator", .type = &hf_type_text, .high = 1, .fallback = "\".\"",
+    {.key = "route", .type = &hf_type_text, HF_FIELD(struct hf_affinity_draft, route),
+     .high = 127, .example = "JSESSIONID"},
+    {.key = "separator", .type = &hf_type_text, HF_FIELD(struct hf_affinity_draft, separator),
+     .high = 1, .fallback = "\".\"",
      .example = "\".\""},
     {.key = "expire", .type = &hf_type_seconds, .low = 1000, .high = YEARS_10, .fallback = "30m",
      .example = "30m"},
@@ -116,6 +118,34 @@ static const struct strategy *find_strategy(struct hf_loader *loader, const stru
     return found;
 }
 
+/* Whether nothing but `cookie` and `mode` stands in the entry: the application's own cookie is
+ * written with the application's attributes. */
+static bool check_prefix(struct hf_loader *loader, const struct hf_yaml *node)
+{
+    for (const struct hf_yaml *child = node->first; child != NULL; child = child->next) {
+        if (strcmp(child->key, "cookie") == 0 || strcmp(child->key, "mode") == 0)
+            continue;
+        hf_loader_tell(
+            loader, child->key_line,
+            "'%s' with mode: prefix: the cookie is the application's own, only its value "
+            "is added to; leave '%s' out",
+            child->key, child->key);
+        return false;
+    }
+    return true;
+}
+
+/* Between id and name: nothing that ends a cookie or a path parameter, or needs quoting. */
+static bool check_separator(struct hf_loader *loader, const struct hf_yaml *node,
+                            const struct hf_affinity_draft *draft)
+{
+    if (draft->separator[0] != '\0' && strchr(".!:~_-", draft->separator[0]) != NULL)
+        return true;
+    hf_loader_tell(loader, hf_yaml_line(node, "separator"),
+                   "'separator' is '%s': write one of . ! : ~ _ -", draft->separator);
+    return false;
+}
+
 /* A hash has no attributes to write, an inserted cookie nothing to hash. */
 static bool check_cookie(struct hf_loader *loader, const struct hf_yaml *node)
 {
@@ -142,6 +172,17 @@ static bool check_cookie(struct hf_loader *loader, const struct hf_yaml *node)
     return good;
 }
 
+/* Servlet containers call the path parameter like the cookie, but in lower case. */
+static void name_param(struct hf_loader *loader, const struct hf_affinity_draft *draft,
+                       struct hf_affinity *affinity)
+{
+    affinity->separator = draft->separator[0];
+    affinity->param = hf_loader_copy(loader, draft->route);
+    for (char *at = affinity->param; at != NULL && *at != '\0'; at++)
+        if (*at >= 'A' && *at <= 'Z')
+            *at = (char)(*at - 'A' + 'a');
+}
+
 static void add_strategy(struct hf_loader *loader, const struct hf_yaml *node,
                          const struct hf_affinity_draft *draft, enum hf_affinity_kind kind)
 {
@@ -158,8 +199,13 @@ static void add_strategy(struct hf_loader *loader, const struct hf_yaml *node,
                                      .ipv6_prefix = draft->ipv6_prefix};
     if (kind == HF_AFFINITY_SOURCE_IP)
         return;
-    affinity->cookie = hf_loader_copy(loader, draft->cookie);
-    if (kind == HF_AFFINITY_HASH_COOKIE)
+    affinity->cookie =
+        hf_loader_copy(loader, kind == HF_AFFINITY_ROUTE ? draft->route : draft->cookie);
+    if (kind == HF_AFFINITY_COOKIE_PREFIX || kind == HF_AFFINITY_ROUTE)
+        affinity->attributes.name = hf_slice_text(affinity->cookie);
+    if (kind == HF_AFFINITY_ROUTE)
+        name_param(loader, draft, affinity);
+    if (kind != HF_AFFINITY_COOKIE_INSERT)
         return;
     affinity->path = hf_loader_copy(loader, draft->path);
     affinity->domain = draft->domain ? hf_loader_copy(loader, draft->domain) : NULL;
@@ -197,11 +243,17 @@ static void check_affinity(struct hf_loader *loader, const struct hf_yaml *node,
     if (!good || (is_cookie && !check_cookie(loader, node)))
         return;
     /* The others are told as not built yet by unsupported.c, each by its own key. */
-    if (is_cookie)
+    if (is_cookie && hash == NULL && draft->mode == HF_COOKIE_PREFIX) {
+        if (check_prefix(loader, node))
+            add_strategy(loader, node, draft, HF_AFFINITY_COOKIE_PREFIX);
+    } else if (is_cookie) {
         add_strategy(loader, node, draft,
                      hash ? HF_AFFINITY_HASH_COOKIE : HF_AFFINITY_COOKIE_INSERT);
-    else if (strcmp(strategy->key, "source_ip") == 0)
+    } else if (strcmp(strategy->key, "source_ip") == 0) {
         add_strategy(loader, node, draft, HF_AFFINITY_SOURCE_IP);
+    } else if (strcmp(strategy->key, "route") == 0 && check_separator(loader, node, draft)) {
+        add_strategy(loader, node, draft, HF_AFFINITY_ROUTE);
+    }
 }
 
 const struct hf_schema hf_schema_affinity = {"pools[].affinity[]", "a strategy",
@@ -212,6 +264,7 @@ void *hf_schema_place_affinity(struct hf_loader *loader, void *target, const str
 {
     (void)target, (void)node, (void)index;
     loader->affinity = (struct hf_affinity_draft){.path = "/",
+                                                  .separator = ".",
                                                   .same_site = HF_SAME_SITE_LAX,
                                                   .secure = HF_SECURE_AUTO,
                                                   .http_only = true,

@@ -8,7 +8,7 @@ enum { HF_MODE_NOT_BUILT = 255 };
 
 enum hf_hash_mode { HF_HASH_MOD, HF_HASH_OF_COOKIE /* {hash: cookie, cookie: NAME}: mod N too */ };
 enum hf_source_ip_mode { HF_SOURCE_IP_HASH };
-enum hf_cookie_mode { HF_COOKIE_INSERT };
+enum hf_cookie_mode { HF_COOKIE_INSERT, HF_COOKIE_PREFIX };
 
 extern const struct hf_schema hf_schema_pool, hf_schema_affinity;
 void *hf_schema_place_pool(struct hf_loader *loader, void *target, const struct hf_yaml *node,

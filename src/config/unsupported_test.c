@@ -40,7 +40,7 @@ static const char whole[] =
     "  - {source_ip: table, ipv4_prefix: 24, expire: 5m, size: 1000}\n"
     "  session: {cookie: connect.sid, format: express}\n"
     "  failback: return\n"
-    "  on_loss: {redirect: /welcome}\n"
+    "  on_loss: error\n"
     "  breaker: {connections: 10, pending: 0}\n"
     "  slow_start: 1m\n"                                                                  /* 30 */
     "  servers:\n"
@@ -53,7 +53,8 @@ static const char whole[] =
     "             {route: JSESSIONID, separator: \"~\"}]\n"
     "  servers: [{name: t1, address: \"10.1.0.2:80\"}]\n"
     "- {name: queue, balance: rendezvous, servers: [{name: q1, address: \"10.1.0.3:5672\"}]}\n"
-    "- {name: ring, balance: ring, servers: [{name: r1, address: \"unix:/run/r1\"}]}\n"
+    "- {name: ring, balance: ring, on_loss: {redirect: /welcome},\n"
+    "   servers: [{name: r1, address: \"unix:/run/r1\"}]}\n"
     "---\n"
     "node: f1\n"
     "admin: {bind: 127.0.0.1:9911}\n"
@@ -86,7 +87,6 @@ static const char *const told[] = {
     "16: not supported yet: proxy_protocol: true of a listener: ",
     "17: not supported yet: protocol: tcp of a listener: ",
     "21: not supported yet: balance: maglev of a pool: ",
-    "23: not supported yet: mode: prefix of a strategy: ",
     "24: not supported yet: hash: ring of a strategy: ",
     "24: not supported yet: bounded_load of a strategy: ",
     "25: not supported yet: source_ip: table of a strategy: ",
@@ -99,7 +99,6 @@ static const char *const told[] = {
     "36: not supported yet: query of a strategy: ",
     "37: not supported yet: path_param of a strategy: ",
     "37: not supported yet: learn of a strategy: ",
-    "38: not supported yet: route of a strategy: ",
     "40: not supported yet: balance: rendezvous of a pool: ",
     "41: not supported yet: balance: ring of a pool: ",
 };
