@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("harness")
 
 from harness import Backend, Proxy, configuration, pool, scaled  # noqa: E402
-from harness.apps import App  # noqa: E402
+from harness.apps import App, SessionApp  # noqa: E402
 
 
 TEST_SECONDS = 60  # scaled: a test that is not done by then hangs
@@ -75,6 +75,23 @@ def apps(tmp_path):
 
     def make(*names):
         started = [App(name, tmp_path) for name in names]
+        made.extend(started)
+        for app in started:
+            app.start()
+        return started
+
+    yield make
+    for app in made:
+        app.kill()
+
+
+@pytest.fixture
+def session_apps(tmp_path):
+    """A maker of running applications with a session cookie of their own, all of one style."""
+    made = []
+
+    def make(style, *names):
+        started = [SessionApp(style, name, tmp_path) for name in names]
         made.extend(started)
         for app in started:
             app.start()

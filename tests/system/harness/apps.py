@@ -1,4 +1,5 @@
 """Application processes, and many users at once."""
+import json
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from .clock import poll, scaled
 from .ports import free_port
 
 SCRIPT = Path(__file__).with_name("app_server.py")
+SESSION_SCRIPT = Path(__file__).with_name("session_server.py")
 
 
 class App:
@@ -22,13 +24,11 @@ class App:
         self.journal_file = Path(directory) / f"{name}.journal"
         self.process = None
 
+    def command(self):
+        return [str(SCRIPT), self.name, str(self.port), str(self.journal_file)]
+
     def start(self):
-        self.process = subprocess.Popen(
-            [
-                *DIES_WITH_US,
-                *[sys.executable, str(SCRIPT), self.name, str(self.port), str(self.journal_file)],
-            ]
-        )
+        self.process = subprocess.Popen([*DIES_WITH_US, sys.executable, *self.command()])
         poll(self._listens, 10, f"{self.name} listens", 0.02)
         return self
 
@@ -51,6 +51,23 @@ class App:
         if not self.journal_file.exists():
             return []
         return [tuple(line.split()) for line in self.journal_file.read_text().splitlines()]
+
+
+class SessionApp(App):
+    """session_server.py as a process: an application with a session cookie of its own."""
+
+    def __init__(self, style, name, directory):
+        super().__init__(name, directory)
+        self.style = style
+
+    def command(self):
+        return [str(SESSION_SCRIPT), self.style, *super().command()[1:]]
+
+    def journal(self):
+        """Requests in order of arrival, over all lives of the process: {"target", "cookies"}."""
+        if not self.journal_file.exists():
+            return []
+        return [json.loads(line) for line in self.journal_file.read_text().splitlines()]
 
 
 class User(Browser):
