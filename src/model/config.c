@@ -61,8 +61,12 @@ void hf_pool_init(struct hf_pool *pool)
         .passive = {.failures = 5,
                     .window_ms = 10 * 1000,
                     .eject_ms = 10 * 1000,
-                    .ejected_percent_max = 50},
-        .retry = {.attempts = 2, .budget_percent = 20, .on = HF_RETRY_CONNECT | HF_RETRY_RESET},
+                    .ejected_percent_max = 50,
+                    .probes = 3},
+        .retry = {.attempts = 2,
+                  .budget_percent = 20,
+                  .on = HF_RETRY_CONNECT | HF_RETRY_RESET,
+                  .backoff_ms = 25},
     };
 }
 

@@ -90,6 +90,15 @@ struct hf_passive {
     uint32_t failures; /* 0 = off */
     uint32_t window_ms, eject_ms;
     uint8_t ejected_percent_max;
+    uint8_t failed_percent_min; /* of the requests since the window began; 0 = any share */
+    uint8_t probes;             /* requests let through once eject_ms is over; all must succeed */
+    bool count_5xx;             /* an answer with a 5xx status is a failure too */
+};
+
+struct hf_breaker {       /* limits of one server */
+    uint32_t connections; /* requests and tunnels at once, all workers; 0 = unlimited */
+    uint32_t pending;     /* requests that wait for one of those to end */
+    uint32_t pending_timeout_ms;
 };
 
 enum hf_retry_on { HF_RETRY_CONNECT = 1, HF_RETRY_RESET = 2, HF_RETRY_5XX = 4 };
@@ -97,6 +106,7 @@ struct hf_retry {
     uint8_t attempts;       /* further tries after the first */
     uint8_t budget_percent; /* of the pool's requests in the last 10 s */
     uint8_t on;             /* enum hf_retry_on bits */
+    uint32_t backoff_ms;    /* a retry waits a random part of it first; 0 = none */
 };
 
 struct hf_pool_server {       /* a server as this configuration has it */
@@ -123,6 +133,7 @@ struct hf_pool {
     struct hf_health_check health;
     struct hf_passive passive;
     struct hf_retry retry;
+    struct hf_breaker breaker;
     uint32_t slow_start_ms;         /* 0 = a server that comes back has its full share at once */
     struct hf_pool_server *servers; /* owned; [server_count] */
     unsigned server_count;

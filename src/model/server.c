@@ -55,6 +55,17 @@ const char *hf_server_state_word(enum hf_server_state state)
     return words[state];
 }
 
+const char *hf_breaker_state_word(enum hf_breaker_state state)
+{
+    static const char *const words[] = {
+        [HF_BREAKER_CLOSED] = "closed",
+        [HF_BREAKER_OPEN] = "open",
+        [HF_BREAKER_HALF_OPEN] = "half_open",
+    };
+    REQUIRE((unsigned)state < sizeof(words) / sizeof(words[0]));
+    return words[state];
+}
+
 uint64_t hf_server_id(struct hf_slice pool, struct hf_slice name)
 {
     char both[2 * HF_NAME_MAX];
@@ -85,6 +96,8 @@ static struct hf_server *server_new(const char *pool, const char *name, unsigned
     atomic_init(&server->references, 1);
     atomic_init(&server->up_since_ms, now);
     atomic_init(&server->state_since_ms, now);
+    pthread_mutex_init(&server->limit.lock, NULL);
+    hf_list_init(&server->limit.waiting);
     server->shard_count = shard_count;
     server->shards = shards;
     return server;
@@ -162,6 +175,8 @@ static void unref_last(struct hf_server *server)
     pthread_mutex_unlock(&registry.lock);
     if (!last)
         return;
+    REQUIRE(hf_list_empty(&server->limit.waiting)); /* who waits holds a reference */
+    pthread_mutex_destroy(&server->limit.lock);
     server->magic = 0;
     free(server->shards);
     free(server);
@@ -185,11 +200,37 @@ void hf_server_unref(struct hf_server **server)
     unref_last(gone);
 }
 
+enum hf_breaker_state hf_server_breaker(const struct hf_server *server, uint64_t now_ms)
+{
+    uint64_t until_ms = atomic_load_explicit(&server->ejected_until_ms, memory_order_relaxed);
+    if (until_ms == 0)
+        return HF_BREAKER_CLOSED;
+    if (until_ms > now_ms)
+        return HF_BREAKER_OPEN;
+    bool probing = atomic_load_explicit(&server->probing, memory_order_relaxed) != 0;
+    return probing ? HF_BREAKER_HALF_OPEN : HF_BREAKER_CLOSED;
+}
+
 uint64_t hf_server_usable_since_ms(const struct hf_server *server, uint64_t now_ms)
 {
     uint64_t up_ms = atomic_load_explicit(&server->up_since_ms, memory_order_relaxed);
     uint64_t ejected_ms = atomic_load_explicit(&server->ejected_until_ms, memory_order_relaxed);
     return ejected_ms > up_ms && ejected_ms <= now_ms ? ejected_ms : up_ms;
+}
+
+/* Closed, or half open with room for one more probe. */
+static bool probes_begin(const struct hf_server *server, uint64_t now_ms)
+{
+    uint64_t until_ms = atomic_load_explicit(&server->ejected_until_ms, memory_order_relaxed);
+    if (until_ms == 0)
+        return true;
+    if (until_ms > now_ms)
+        return false;
+    uint64_t probing = atomic_load_explicit(&server->probing, memory_order_relaxed);
+    if (probing == 0)
+        return true;
+    /* Another time: the breaker opens again at this very moment. */
+    return hf_server_probing_until_ms(probing) == until_ms && hf_server_probing_room(probing) > 0;
 }
 
 /* All loads are relaxed: each field stands alone, and a value one turn old is as good. */
@@ -201,7 +242,7 @@ enum hf_server_state hf_server_state(const struct hf_server *server, uint64_t no
         return HF_SERVER_MAINTENANCE;
     if (atomic_load_explicit(&server->health, memory_order_relaxed) == HF_HEALTH_DOWN)
         return HF_SERVER_DOWN;
-    if (atomic_load_explicit(&server->ejected_until_ms, memory_order_relaxed) > now_ms)
+    if (!probes_begin(server, now_ms))
         return HF_SERVER_EJECTED;
     return admin == HF_ADMIN_DRAIN ? HF_SERVER_DRAIN : HF_SERVER_READY;
 }

@@ -4,8 +4,10 @@
  * affinity and balance read.
  * Threads: any; every changing field is atomic. Counters are sharded by worker. Layer: model. */
 #pragma once
+#include "base/list.h"
 #include "base/metrics.h"
 #include "base/slice.h"
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,6 +37,10 @@ enum hf_server_state {
     HF_SERVER_EJECTED
 };
 const char *hf_server_state_word(enum hf_server_state state);
+
+/* The circuit breaker: an ejection opens it, probes close it (upstream/breaker.h). */
+enum hf_breaker_state { HF_BREAKER_CLOSED, HF_BREAKER_OPEN, HF_BREAKER_HALF_OPEN };
+const char *hf_breaker_state_word(enum hf_breaker_state state);
 
 /* One row = enum, metric name, labels, help: what is counted for each server. */
 #define HF_SERVER_COUNTERS(ROW)                                                                    \
@@ -80,7 +86,8 @@ struct hf_server {
 
     _Atomic uint8_t admin;             /* enum hf_admin_state; written by the admin API */
     _Atomic uint8_t health;            /* enum hf_health; written by the health checker */
-    _Atomic uint64_t ejected_until_ms; /* monotonic; 0 = not; written by passive checks */
+    _Atomic uint64_t ejected_until_ms; /* monotonic; 0 = not; once over, the breaker is half open */
+    _Atomic uint64_t probing;          /* half open: which probes may begin (upstream/breaker.c) */
     _Atomic uint64_t up_since_ms;      /* monotonic; when it last became usable (slow start) */
     _Atomic uint64_t state_since_ms;   /* monotonic; last change of admin or health */
     _Atomic int32_t active;            /* requests and tunnels in flight, all workers */
@@ -91,11 +98,39 @@ struct hf_server {
     struct { /* passive failure counting: a window that starts at the first failure */
         _Atomic uint64_t
             window; /* start (monotonic ms) and count in one word: upstream/passive.c */
+        _Atomic uint64_t requests_before; /* REQUESTS when the window began */
     } passive;
+
+    struct { /* how many requests at once, and who waits: upstream/limit.c */
+        _Atomic uint32_t active_max, pending_max; /* of the configuration in force; 0 = no limit */
+        _Atomic uint32_t pending;                 /* entries of `waiting`; written under the lock */
+        pthread_mutex_t lock;                     /* guards `waiting` */
+        struct hf_list waiting;                   /* struct hf_limit_waiter.node, oldest first */
+    } limit;
 
     unsigned shard_count;
     struct hf_server_shard *shards; /* owned; [shard_count] */
 };
+
+/* server->probing in one word, so that no worker mixes two ejections: its ejected_until_ms, how
+ * many probes may still begin, how many more must succeed. 0 = not probing. */
+enum { HF_PROBES_MAX = 100 };
+static inline uint64_t hf_server_probing_pack(uint64_t until_ms, unsigned room, unsigned needed)
+{
+    return until_ms << 16 | (uint64_t)room << 8 | needed;
+}
+static inline uint64_t hf_server_probing_until_ms(uint64_t probing)
+{
+    return probing >> 16;
+}
+static inline unsigned hf_server_probing_room(uint64_t probing)
+{
+    return (unsigned)(probing >> 8 & 255);
+}
+static inline unsigned hf_server_probing_needed(uint64_t probing)
+{
+    return (unsigned)(probing & 255);
+}
 
 /* Stable: XXH3 of pool, NUL, name. Never 0. Both shorter than HF_NAME_MAX: check what a peer sent.
  */
@@ -111,6 +146,8 @@ void hf_server_unref(struct hf_server **server);
 enum hf_server_state hf_server_state(const struct hf_server *server, uint64_t now_ms);
 /* May serve sessions it already has: READY or DRAIN. */
 bool hf_server_serves(const struct hf_server *server, uint64_t now_ms);
+/* Closed, open, or half open: `eject` is over and probes are to show whether the server is well. */
+enum hf_breaker_state hf_server_breaker(const struct hf_server *server, uint64_t now_ms);
 /* When it last became usable: up again, back from maintenance, or at the end of an ejection. */
 uint64_t hf_server_usable_since_ms(const struct hf_server *server, uint64_t now_ms);
 /* May be given new clients: READY. */
