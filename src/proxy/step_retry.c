@@ -60,7 +60,7 @@ static bool retry_allowed(struct hf_exchange *x)
         return false;
     if (x->tried_count >= HF_TRIES_MAX || failures[x->failure].nothing_sent)
         return x->tried_count < HF_TRIES_MAX;
-    if (hf_retry_take(&x->snapshot->budgets[x->pool->index], retry->budget_percent,
+    if (hf_retry_take(x->snapshot->budgets[x->pool->index], retry->budget_percent,
                       hf_loop_now_ms(x->worker->loop)))
         return true;
     hf_worker_count(x->worker, HF_PROXY_RETRY_DENIED);

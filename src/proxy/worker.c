@@ -12,6 +12,23 @@ enum { KEEP_SPARE_CONNS = 64 /* connections to servers beyond one a client */ };
 
 /* --- snapshots --- */
 
+static bool acquire_budgets(struct hf_snapshot *snapshot, const struct hf_config *config)
+{
+    for (unsigned i = 0; i < config->pool_count; i++) {
+        snapshot->budgets[i] = hf_retry_budget_acquire(config->pools[i].name);
+        if (!snapshot->budgets[i])
+            return false;
+    }
+    return true;
+}
+
+static void release_budgets(struct hf_snapshot *snapshot, const struct hf_config *config)
+{
+    for (unsigned i = 0; snapshot->budgets && i < config->pool_count; i++)
+        hf_retry_budget_release(&snapshot->budgets[i]);
+    free(snapshot->budgets);
+}
+
 struct hf_snapshot *hf_snapshot_new(struct hf_config *config)
 {
     REQUIRE(config != NULL);
@@ -19,8 +36,9 @@ struct hf_snapshot *hf_snapshot_new(struct hf_config *config)
     if (!snapshot)
         return NULL;
     snapshot->budgets = calloc(config->pool_count + 1, sizeof(*snapshot->budgets));
-    if (!snapshot->budgets || hf_affinity_worker_init(&snapshot->affinity, config) < 0) {
-        free(snapshot->budgets);
+    if (!snapshot->budgets || !acquire_budgets(snapshot, config) ||
+        hf_affinity_worker_init(&snapshot->affinity, config) < 0) {
+        release_budgets(snapshot, config);
         free(snapshot);
         return NULL;
     }
@@ -46,8 +64,8 @@ void hf_snapshot_unref(struct hf_snapshot **snapshot)
     if (--one->references > 0)
         return;
     hf_affinity_worker_fini(&one->affinity);
+    release_budgets(one, one->config);
     hf_config_unref(&one->config);
-    free(one->budgets);
     free(one);
 }
 

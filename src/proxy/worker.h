@@ -27,7 +27,7 @@ struct hf_snapshot {          /* a configuration as one worker uses it */
     unsigned references;      /* the worker's current one, and each exchange's */
     struct hf_http1_limits limits;
     struct hf_affinity_worker affinity;
-    struct hf_retry_budget *budgets; /* owned, [pool_count] */
+    struct hf_retry_budget **budgets; /* owned array of counted ones, [pool_count] */
 };
 /* NULL without memory. One reference; takes its own of config. */
 struct hf_snapshot *hf_snapshot_new(struct hf_config *config);
