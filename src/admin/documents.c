@@ -1,5 +1,6 @@
 #include "admin/documents.h"
 #include "base/assert.h"
+#include "upstream/limit.h"
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
@@ -63,12 +64,15 @@ json_t *hf_admin_server_document(const struct hf_pool *pool, const struct hf_poo
     uint64_t ago_ms = age_ms(times, server->state_since_ms);
     format_since(since, times, ago_ms);
     json_t *document = json_pack(
-        "{s:s, s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:s, s:f, s:i, s:i, s:f}", "pool", pool->name,
-        "name", server->name, "address", member->address_text, "weight", (json_int_t)member->weight,
-        "backup", member->backup, "state", hf_server_state_word(state), "admin",
-        hf_admin_state_word(server->admin), "health", health_word(server->health), "since", since,
-        "since_s", (double)ago_ms / 1000.0, "active", (int)server->active, "connections",
-        (int)server->connections, "response_ms_ewma", (double)server->ewma_us / 1000.0);
+        "{s:s, s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:s, s:f, s:s, s:i, s:i, s:I, s:i, s:f}", "pool",
+        pool->name, "name", server->name, "address", member->address_text, "weight",
+        (json_int_t)member->weight, "backup", member->backup, "state", hf_server_state_word(state),
+        "admin", hf_admin_state_word(server->admin), "health", health_word(server->health), "since",
+        since, "since_s", (double)ago_ms / 1000.0, "breaker",
+        hf_breaker_state_word(hf_server_breaker(server, times->now_ms)), "active",
+        (int)server->active, "pending", (int)server->limit.pending, "limit",
+        (json_int_t)server->limit.active_max, "connections", (int)server->connections,
+        "response_ms_ewma", (double)server->ewma_us / 1000.0);
     json_t *counts = counts_document(server);
     if (document && counts && json_object_update(document, counts) != 0) {
         json_decref(document);
@@ -175,6 +179,8 @@ bool hf_admin_change(struct hf_server *server, enum hf_admin_state state, uint64
     if (before == state)
         return false;
     server->state_since_ms = now_ms;
+    if (state == HF_ADMIN_MAINTENANCE)
+        hf_limit_flush(server);
     if (before == HF_ADMIN_MAINTENANCE && state == HF_ADMIN_READY)
         server->up_since_ms = now_ms;
     return true;

@@ -70,6 +70,21 @@ static double connections_value(const struct hf_pool_server *member, uint64_t no
     return member->server->connections;
 }
 
+static double pending_value(const struct hf_pool_server *member, uint64_t now_ms, unsigned which)
+{
+    return member->server->limit.pending;
+}
+
+static double limit_value(const struct hf_pool_server *member, uint64_t now_ms, unsigned which)
+{
+    return member->server->limit.active_max;
+}
+
+static double breaker_value(const struct hf_pool_server *member, uint64_t now_ms, unsigned which)
+{
+    return hf_server_breaker(member->server, now_ms) == which;
+}
+
 static double weight_value(const struct hf_pool_server *member, uint64_t now_ms, unsigned which)
 {
     return member->weight;
@@ -84,6 +99,12 @@ static const struct {
      up_value},
     {{"holdfast_server_active_requests", "", "Requests and tunnels in flight.", HF_METRIC_GAUGE},
      active_value},
+    {{"holdfast_server_pending_requests", "", "Requests that wait for a slot of the server.",
+      HF_METRIC_GAUGE},
+     pending_value},
+    {{"holdfast_server_limit", "", "Requests and tunnels at once that breaker allows; 0 = any.",
+      HF_METRIC_GAUGE},
+     limit_value},
     {{"holdfast_server_connections", "", "Open connections to the server.", HF_METRIC_GAUGE},
      connections_value},
     {{"holdfast_server_weight", "", "The server's configured weight.", HF_METRIC_GAUGE},
@@ -112,6 +133,18 @@ static void write_states(const struct server_writer *writer)
     }
 }
 
+static void write_breakers(const struct server_writer *writer)
+{
+    static const char name[] = "holdfast_server_breaker";
+    hf_metrics_head(writer->out, name, "1 for the state that the circuit breaker is in.", "gauge");
+    for (unsigned state = 0; state <= HF_BREAKER_HALF_OPEN; state++) {
+        char label[PAIR_MAX];
+        hf_metrics_label(label, sizeof(label), "state", hf_breaker_state_word(state));
+        struct hf_metric metric = {.name = name, .labels = label, .type = HF_METRIC_GAUGE};
+        write_rows(writer, &metric, breaker_value, state);
+    }
+}
+
 void hf_admin_write_servers(struct hf_metrics_writer *out, const struct hf_config *config,
                             uint64_t now_ms)
 {
@@ -123,4 +156,5 @@ void hf_admin_write_servers(struct hf_metrics_writer *out, const struct hf_confi
         write_rows(&writer, &gauges[i].metric, gauges[i].value, 0);
     }
     write_states(&writer);
+    write_breakers(&writer);
 }

@@ -78,8 +78,8 @@ int hf_ctl_print_status(const json_t *status)
 int hf_ctl_print_servers(const json_t *servers)
 {
     struct hf_table table;
-    int result = hf_table_init(&table, "SERVER ADDRESS >WEIGHT STATE SINCE HEALTH >ACTIVE "
-                                       ">CONNECTIONS >REQUESTS >FAILURES >PINNED");
+    int result = hf_table_init(&table, "SERVER ADDRESS >WEIGHT STATE SINCE HEALTH BREAKER "
+                                       ">ACTIVE >PENDING >CONNECTIONS >REQUESTS >FAILURES >PINNED");
     size_t index;
     json_t *server;
     json_array_foreach(json_object_get(servers, "servers"), index, server)
@@ -93,7 +93,9 @@ int hf_ctl_print_servers(const json_t *servers)
         result |= hf_table_add(&table, "%s", text_of(server, "state"));
         result |= hf_table_add(&table, "%s", since);
         result |= hf_table_add(&table, "%s", text_of(server, "health"));
+        result |= hf_table_add(&table, "%s", text_of(server, "breaker"));
         result |= hf_table_add(&table, "%lld", (long long)number_of(server, "active"));
+        result |= hf_table_add(&table, "%lld", (long long)number_of(server, "pending"));
         result |= hf_table_add(&table, "%lld", (long long)number_of(server, "connections"));
         result |= hf_table_add(&table, "%lld", (long long)number_of(server, "requests"));
         result |=

@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-enum { HF_TABLE_COLUMNS_MAX = 12, HF_TABLE_CELL_MAX = 160 };
+enum { HF_TABLE_COLUMNS_MAX = 16, HF_TABLE_CELL_MAX = 160 };
 
 struct hf_table {
     unsigned columns;

@@ -49,9 +49,9 @@ static void write_reset(FILE *out, const struct hf_pool *pool)
     fprintf(out, "  connection reset before the answer (process killed in mid-request)\n");
     if (retried)
         fprintf(out,
-                "    idempotent request: detection 0 + look-up 0, sent again at once, within "
-                "the retry budget of %u%%; any other: 502, as it may have had an effect\n",
-                pool->retry.budget_percent);
+                "    idempotent request: detection 0 + back-off at most %s + look-up 0, sent again "
+                "within the retry budget of %u%%; any other: 502, as it may have had an effect\n",
+                time_term(pool->retry.backoff_ms).text, pool->retry.budget_percent);
     else
         fprintf(out, "    not retried: 502 to the client\n");
 }
@@ -97,6 +97,33 @@ static void write_passive(FILE *out, const struct hf_config *config, const struc
             passive->failures, time_term(passive->window_ms).text,
             time_term(passive->eject_ms).text, passive->ejected_percent_max,
             time_term(config->timeouts.response_head).text);
+    if (passive->failed_percent_min > 0)
+        fprintf(out, "    if they are %u%% of its requests at least\n",
+                passive->failed_percent_min);
+    fprintf(out, "    then %u requests try it: all answered well, it is back; one not, it is out\n",
+            passive->probes);
+}
+
+static void write_limits(FILE *out, const struct hf_pool *pool)
+{
+    const struct hf_breaker *breaker = &pool->breaker;
+    if (breaker->connections == 0)
+        return;
+    fprintf(out,
+            "  too many requests for one server: %u at once; %u more wait, at most %s, then 503; "
+            "beyond them 503 at once\n",
+            breaker->connections, breaker->pending, time_term(breaker->pending_timeout_ms).text);
+}
+
+static void write_return(FILE *out, const struct hf_pool *pool)
+{
+    const struct hf_health_check *health = &pool->health;
+    if (health->kind != HF_CHECK_NONE)
+        fprintf(out, "  when it is well again: %u good checks in a row bring it back\n",
+                health->rise);
+    if (pool->slow_start_ms > 0)
+        fprintf(out, "    its share of new clients grows for %s (slow_start)\n",
+                time_term(pool->slow_start_ms).text);
 }
 
 static bool is_sticky(const struct hf_pool *pool)
@@ -142,7 +169,9 @@ char *hf_config_recovery_text(const struct hf_config *config)
         write_reset(out, pool);
         write_hang(out, config, pool);
         write_passive(out, config, pool);
+        write_limits(out, pool);
         write_sessions(out, pool);
+        write_return(out, pool);
     }
     bool failed = ferror(out) != 0;
     failed |= fclose(out) != 0;

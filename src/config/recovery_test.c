@@ -62,13 +62,14 @@ static void expect_in(const char *text, const char *part)
 static void the_text_adds_up_each_pool(void **state)
 {
     (void)state;
-    struct hf_config *config =
-        load(WEB "timeouts: {connect: 300ms, response_head: 7s}\n"
-                 "routes: [{path: /a, pool: shop}, {pool: api}]\n"
-                 "pools:\n"
-                 "- {name: shop, affinity: [{cookie: A, hash: mod}], on_loss: {redirect: /in},\n"
-                 "   health: {http: /, interval: 200ms, timeout: 100ms, fall: 3}, " TWO "}\n"
-                 "- {name: api, " TWO "}\n");
+    struct hf_config *config = load(
+        WEB "timeouts: {connect: 300ms, response_head: 7s}\n"
+            "routes: [{path: /a, pool: shop}, {pool: api}]\n"
+            "pools:\n"
+            "- {name: shop, affinity: [{cookie: A, hash: mod}], on_loss: {redirect: /in},\n"
+            "   health: {http: /, interval: 200ms, timeout: 100ms, fall: 3}, " TWO "}\n"
+            "- {name: api, failback: return, slow_start: 20s, retry: {backoff: 40ms},\n"
+            "   passive: {failure_ratio: 30%, probes: 2}, breaker: {connections: 9}, " TWO "}\n");
     char *text = hf_config_recovery_text(config);
     assert_non_null(text);
     expect_in(text, "pool shop, 2 servers: ");
@@ -80,7 +81,13 @@ static void the_text_adds_up_each_pool(void **state)
     expect_in(text, "a process that hangs while its kernel still accepts connections");
     expect_in(text, "a hang shows there no sooner than 7s");
     expect_in(text, "sessions: none are kept here (no affinity)");
-    expect_in(text, "within the retry budget of 20%");
+    expect_in(text, "back-off at most 25ms + look-up 0, sent again within the retry budget of 20%");
+    expect_in(text, "back-off at most 40ms");
+    expect_in(text, "if they are 30% of its requests at least");
+    expect_in(text, "then 2 requests try it: all answered well, it is back");
+    expect_in(text, "9 at once; 200 more wait, at most 5s, then 503; beyond them 503 at once");
+    expect_in(text, "2 good checks in a row bring it back");
+    expect_in(text, "its share of new clients grows for 20s (slow_start)");
     free(text);
     hf_config_unref(&config);
 }
@@ -101,6 +108,8 @@ static void what_is_off_is_not_promised(void **state)
     expect_in(text, "active check: off, so only live traffic finds out");
     expect_in(text, "live traffic: not watched (passive: off)");
     expect_in(text, "its clients get an error (on_loss: error)");
+    assert_null(strstr(text, "too many requests"));
+    assert_null(strstr(text, "bring it back"));
     assert_null(strstr(text, "worst case"));
     free(text);
     hf_config_unref(&config);

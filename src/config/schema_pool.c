@@ -136,6 +136,13 @@ static const struct hf_key passive_keys[] = {
     {.key = "maximum_ejected", .type = &hf_type_percent,
      HF_FIELD(struct hf_passive, ejected_percent_max), .low = 0, .high = 100, .fallback = "50%",
      .example = "50%"},
+    {.key = "failure_ratio", .type = &hf_type_percent,
+     HF_FIELD(struct hf_passive, failed_percent_min), .low = 0, .high = 100, .fallback = "0%",
+     .example = "20%"},
+    {.key = "count_5xx", .type = &hf_type_boolean, HF_FIELD(struct hf_passive, count_5xx),
+     .fallback = "false", .example = "true"},
+    {.key = "probes", .type = &hf_type_number, HF_FIELD(struct hf_passive, probes),
+     .low = 1, .high = HF_PROBES_MAX, .fallback = "3", .example = "3"},
 };
 static const struct hf_schema passive_schema = {"pools[].passive", "passive",
                                                 HF_KEYS(passive_keys)};
@@ -148,13 +155,19 @@ static const struct hf_key retry_keys[] = {
     {.key = "on", .type = &type_retry_on, HF_FIELD(struct hf_retry, on), .item = &hf_type_word,
      .words = retry_words, .low = 0, .high = 3, .place = place_retry_on,
      .fallback = "[connect, reset_before_response]", .example = "[connect, reset_before_response]"},
+    {.key = "backoff", .type = &hf_type_time, HF_FIELD(struct hf_retry, backoff_ms),
+     .low = 0, .high = 10 * SECOND, .fallback = "25ms", .example = "25ms"},
 };
 static const struct hf_schema retry_schema = {"pools[].retry", "retry", HF_KEYS(retry_keys)};
 
 static const struct hf_key breaker_keys[] = {
-    {.key = "connections", .type = &hf_type_number, .low = 1, .high = 1000 * 1000,
-     .example = "1000"},
-    {.key = "pending", .type = &hf_type_number, .low = 0, .high = 1000 * 1000, .example = "200"},
+    {.key = "connections", .type = &hf_type_number, HF_FIELD(struct hf_breaker, connections),
+     .low = 1, .high = 1000 * 1000, .fallback = "1000", .example = "1000"},
+    {.key = "pending", .type = &hf_type_number, HF_FIELD(struct hf_breaker, pending),
+     .low = 0, .high = 1000 * 1000, .fallback = "200", .example = "200"},
+    {.key = "pending_timeout", .type = &hf_type_time,
+     HF_FIELD(struct hf_breaker, pending_timeout_ms), .low = 1, .high = HOUR, .fallback = "5s",
+     .example = "5s"},
 };
 static const struct hf_schema breaker_schema = {"pools[].breaker", "breaker",
                                                 HF_KEYS(breaker_keys)};
@@ -281,8 +294,19 @@ static int read_on_loss(struct hf_loader *loader, const struct hf_key *key,
     return 0;
 }
 
+static int read_breaker(struct hf_loader *loader, const struct hf_key *key,
+                        const struct hf_yaml *node, void *field)
+{
+    if (is_off(node))
+        return 0;
+    *(struct hf_breaker *)field =
+        (struct hf_breaker){.connections = 1000, .pending = 200, .pending_timeout_ms = 5 * SECOND};
+    return hf_type_mapping.read(loader, key, node, field);
+}
+
 static const struct hf_type type_health = {"mapping, off or tcp", read_health};
 static const struct hf_type type_passive = {"mapping or off", read_passive};
+static const struct hf_type type_breaker = {"mapping or off", read_breaker};
 static const struct hf_type type_on_loss = {"choice or mapping", read_on_loss};
 
 static void *place_server(struct hf_loader *loader, void *target, const struct hf_yaml *node,
@@ -325,8 +349,8 @@ static const struct hf_key pool_keys[] = {
      .schema = &passive_schema, .example = "{failures: 5, window: 10s}"},
     {.key = "retry", .type = &hf_type_mapping, HF_FIELD(struct hf_pool, retry),
      .schema = &retry_schema, .example = "{attempts: 2, budget: 20%}"},
-    {.key = "breaker", .type = &hf_type_mapping, .schema = &breaker_schema,
-     .example = "{connections: 1000, pending: 200}"},
+    {.key = "breaker", .type = &type_breaker, HF_FIELD(struct hf_pool, breaker),
+     .schema = &breaker_schema, .fallback = "off", .example = "{connections: 1000, pending: 200}"},
     {.key = "slow_start", .type = &hf_type_time, HF_FIELD(struct hf_pool, slow_start_ms),
      .low = 0, .high = HOUR, .fallback = "0", .example = "10s"},
     {.key = "servers", .type = &hf_type_mappings, .schema = &server_schema, .low = 1,

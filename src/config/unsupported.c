@@ -16,7 +16,6 @@ static const struct row {
     {"pools[]", "balance", "rendezvous", "use ip_hash, or affinity"},
     {"pools[]", "balance", "jump", "use ip_hash, or affinity"},
     {"pools[]", "session", NULL, "leave it out"},
-    {"pools[]", "breaker", NULL, "use passive"},
     {"pools[].servers[]", "agent", NULL, "leave it out"},
     {"pools[].affinity[]", "source_ip", "table", "use source_ip: hash"},
     {"pools[].affinity[]", "learn", NULL, "use {cookie: HOLDFAST, mode: insert}"},

@@ -91,7 +91,6 @@ static const char *const told[] = {
     "24: not supported yet: bounded_load of a strategy: ",
     "25: not supported yet: source_ip: table of a strategy: ",
     "26: not supported yet: session of a pool: ",
-    "29: not supported yet: breaker of a pool: ",
     "32: not supported yet: agent of a server: ",
     "34: not supported yet: balance: jump of a pool: ",
     "36: not supported yet: header of a strategy: ",

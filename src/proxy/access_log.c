@@ -90,6 +90,8 @@ static void json(const struct hf_exchange *x, struct line *line)
     put_format(line, ",\"status\":%u,\"received\":%llu,\"sent\":%llu", x->status,
                (unsigned long long)x->up.total, (unsigned long long)x->down.total);
     put_format(line, ",\"ms\":%.3f", (double)(now_us - x->start_us) / 1000);
+    if (x->queued)
+        put_format(line, ",\"queued_ms\":%llu", (unsigned long long)x->queued_ms);
     if (x->head_us > 0)
         put_format(line, ",\"server_ms\":%.3f", (double)(x->head_us - x->sent_us) / 1000);
     if (x->pool)

@@ -420,10 +420,12 @@ static bool side_gone(struct hf_exchange *x)
     struct hf_conn *conn = &x->client->conn;
     if (conn->broken)
         return true;
-    if (!conn->peer_closed || hf_conn_input(conn).size > 0)
+    if (!conn->peer_closed)
         return false;
-    if (!x->up.ended)
-        return false; /* reading its content will tell */
+    if (!x->up.ended) /* reading its content will tell, unless it waits for a server to read it */
+        return x->origin == NULL;
+    if (hf_conn_input(conn).size > 0)
+        return false;
     ssize_t got = conn->read_ended ? 0 : hf_conn_receive(conn, HF_CONTENT_RECEIVE_MAX);
     return got == 0 || (got < 0 && got != -EAGAIN && got != -ENOBUFS);
 }

@@ -60,6 +60,10 @@
         "Affinity cookies set, by kind.", COUNTER) \
     ROW(PINS_REFRESHED, "holdfast_pins_total", "kind=\"refreshed\"", \
         "Affinity cookies set, by kind.", COUNTER) \
+    ROW(PENDED, "holdfast_pending_total", "result=\"waited\"", \
+        "Requests for a server at its limit, by whether its queue had room.", COUNTER) \
+    ROW(PENDING_FULL, "holdfast_pending_total", "result=\"refused\"", \
+        "Requests for a server at its limit, by whether its queue had room.", COUNTER) \
     ROW(END_OK, "holdfast_exchanges_total", "end=\"complete\"", \
         "Exchanges by how they ended.", COUNTER) \
     ROW(END_REPLIED, "holdfast_exchanges_total", "end=\"answered_here\"", \
@@ -77,6 +81,8 @@
     ROW(CUT_BODY, "holdfast_deadlines_total", "phase=\"client_body\"", \
         "Deadlines that expired, by phase.", COUNTER) \
     ROW(CUT_READER, "holdfast_deadlines_total", "phase=\"client_read\"", \
+        "Deadlines that expired, by phase.", COUNTER) \
+    ROW(CUT_PENDING, "holdfast_deadlines_total", "phase=\"pending\"", \
         "Deadlines that expired, by phase.", COUNTER) \
     ROW(CUT_CONNECT, "holdfast_deadlines_total", "phase=\"connect\"", \
         "Deadlines that expired, by phase.", COUNTER) \

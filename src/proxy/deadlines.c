@@ -8,6 +8,8 @@ static const struct {
     unsigned status; /* answered when no answer has started */
     const char *reason;
 } rows[HF_DEADLINE_COUNT] = {
+    [HF_DEADLINE_PENDING] = {HF_PROXY_CUT_PENDING, 503,
+                             "the server is at its limit and no request ended in time"},
     [HF_DEADLINE_CONNECT] = {HF_PROXY_CUT_CONNECT, 0, NULL},
     [HF_DEADLINE_CLIENT_BODY] = {HF_PROXY_CUT_BODY, 408, "the request content came too slowly"},
     [HF_DEADLINE_RESPONSE_HEAD] = {HF_PROXY_CUT_RESPONSE_HEAD, 504,
@@ -40,6 +42,8 @@ static enum hf_deadline awaited(const struct hf_exchange *x)
 {
     bool client_reads = x->step == HF_STEP_REPLY || x->client_side->staged(x) > 0;
     bool client_sends = !x->up.ended && !x->up_broken && x->origin && !x->origin->conn.out;
+    if (x->step == HF_STEP_ACQUIRE)
+        return x->resume_ms != 0 ? HF_DEADLINE_BACKOFF : HF_DEADLINE_PENDING;
     if (x->step == HF_STEP_CONNECT)
         return HF_DEADLINE_CONNECT;
     if (x->step == HF_STEP_AWAIT)
@@ -52,6 +56,10 @@ static uint64_t due_ms(const struct hf_exchange *x, enum hf_deadline deadline, u
 {
     const struct hf_timeouts *timeouts = &x->snapshot->config->timeouts;
     switch (deadline) {
+    case HF_DEADLINE_PENDING:
+        return now_ms + x->pool->breaker.pending_timeout_ms;
+    case HF_DEADLINE_BACKOFF:
+        return x->resume_ms;
     case HF_DEADLINE_CONNECT:
         return now_ms + timeouts->connect;
     case HF_DEADLINE_CLIENT_BODY:
@@ -75,8 +83,10 @@ void hf_deadline_arm(struct hf_exchange *x)
     enum hf_deadline deadline = awaited(x);
     REQUIRE(deadline != HF_DEADLINE_NONE);
     bool running = x->deadline == deadline && hf_timer_armed(&x->timer);
-    /* These two are set once a phase: events on the other side must not put them off. */
-    if (running && (deadline == HF_DEADLINE_CONNECT || x->step == HF_STEP_REPLY))
+    /* These are set once a phase: events on the other side must not put them off. */
+    bool once = deadline == HF_DEADLINE_CONNECT || deadline == HF_DEADLINE_PENDING ||
+                deadline == HF_DEADLINE_BACKOFF || x->step == HF_STEP_REPLY;
+    if (running && once)
         return;
     x->deadline = (uint8_t)deadline;
     hf_timer_set(hf_loop_timers(x->worker->loop), &x->timer,
@@ -89,10 +99,15 @@ void hf_deadline_expired(struct hf_timer *timer)
     REQUIRE(HF_MAGIC_OK(x, HF_EXCHANGE_MAGIC));
     enum hf_deadline deadline = (enum hf_deadline)x->deadline;
     REQUIRE(deadline > HF_DEADLINE_NONE && deadline < HF_DEADLINE_COUNT);
-    hf_worker_count(x->worker, rows[deadline].counter);
-    x->end = HF_END_DEADLINE;
     struct hf_client_h1 *client = x->client;
     const struct hf_client_side *side = x->client_side;
+    if (deadline == HF_DEADLINE_BACKOFF) {
+        x->resume_ms = 0;
+        side->wake(client);
+        return;
+    }
+    hf_worker_count(x->worker, rows[deadline].counter);
+    x->end = HF_END_DEADLINE;
     if (deadline == HF_DEADLINE_CONNECT) {
         x->failure = HF_FAILURE_CONNECT;
         x->step = HF_STEP_RETRY;

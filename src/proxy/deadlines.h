@@ -11,6 +11,8 @@ enum {
 
 enum hf_deadline { /* one row in deadlines.c gives duration, answer, counter */
                    HF_DEADLINE_NONE,
+                   HF_DEADLINE_PENDING, /* for a slot of the server */
+                   HF_DEADLINE_BACKOFF, /* before a retry; no failure */
                    HF_DEADLINE_CONNECT,
                    HF_DEADLINE_CLIENT_BODY,
                    HF_DEADLINE_RESPONSE_HEAD,

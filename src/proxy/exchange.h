@@ -6,6 +6,7 @@
  *   client.h      what a client side can do for a step (client_h1.c: HTTP/1)
  *   origin.h      what a server side can do for a step (origin_h1.c: HTTP/1)
  *   steps.c       THE TABLE of steps and the driver
+ *   slot.c        its place at a server: limits, the queue, the breaker's word
  *   step_*.c      the steps in the order of a request: route, choose, connect, send, respond, retry
  *   relay.c       content in both directions, with back-pressure
  *   forward.c     which fields go on, which are added
@@ -20,6 +21,7 @@
 #include "affinity/affinity.h"
 #include "proto/http1.h"
 #include "proxy/worker.h"
+#include "upstream/limit.h"
 #include "upstream/pool.h"
 
 enum { HF_EXCHANGE_MAGIC = 0x45584348, HF_TRIES_MAX = 17, HF_ADDED_FIELDS_MAX = 12 };
@@ -30,7 +32,7 @@ enum hf_step {
     HF_STEP_ROUTE,    /* host and path -> pool */
     HF_STEP_IDENTIFY, /* who is it? which server holds the session? */
     HF_STEP_CHOOSE,   /* is that server to be used? what if the session is lost? */
-    HF_STEP_ACQUIRE,  /* a kept or a new connection to it */
+    HF_STEP_ACQUIRE,  /* a slot of that server, if need be in its queue, then a connection to it */
     HF_STEP_CONNECT,  /* a new connection is being opened */
     HF_STEP_SEND,     /* the request head, rewritten */
     HF_STEP_AWAIT,    /* request content goes up; the response head comes */
@@ -105,6 +107,10 @@ struct hf_exchange {
     const struct hf_pool_server *target; /* of this attempt; borrowed from pool */
     struct hf_buffer *head_buffer;       /* lent: the request head's bytes */
 
+    struct hf_server *slot_server; /* whose `active` includes this exchange; borrowed */
+    struct hf_limit_waiter waiter;
+    uint64_t probe;                      /* of hf_breaker_admit; 0 = none */
+    uint64_t resume_ms;                  /* the back-off before a retry ends; 0 = none */
     struct hf_timer timer;               /* deadlines.c */
     uint8_t deadline;                    /* enum hf_deadline: what expires */
     uint64_t up_moved_ms, down_moved_ms; /* when content last moved that way */
@@ -120,11 +126,15 @@ struct hf_exchange {
     struct hf_affinity_choice choice;
     uint16_t tried[HF_TRIES_MAX]; /* indexes in pool->servers, failed attempts */
     uint8_t tried_count;
-    uint8_t retries;     /* attempts after the first that counted */
-    uint8_t failure;     /* enum hf_failure of the last attempt */
-    uint8_t end;         /* enum hf_end */
-    bool counted_active; /* target->server->active includes this exchange */
-    bool fresh_only;     /* the next connection must be a new one */
+    uint8_t retries;  /* attempts after the first that counted */
+    uint8_t failure;  /* enum hf_failure of the last attempt */
+    uint8_t end;      /* enum hf_end */
+    bool pending;     /* in the queue of choice.server */
+    bool waited;      /* in that queue, for the slot it holds */
+    bool queued;      /* was in a queue at all */
+    bool rechosen;    /* chosen once more: the server was judged before it got the request */
+    uint8_t refusals; /* by breakers */
+    bool fresh_only;  /* the next connection must be a new one */
     bool origin_reused;
     bool up_broken;        /* the server takes no more content */
     bool response_seen;    /* a byte of an answer came on this attempt */
@@ -144,6 +154,7 @@ struct hf_exchange {
     const char *reply_location; /* borrowed from the snapshot; NULL = none */
     bool reply_pins;            /* carry the pin for choice.server */
 
+    uint64_t queued_at_ms, queued_ms;    /* when it entered the queue; how long it waited so far */
     uint64_t start_us, sent_us, head_us; /* loop time: request head, request sent, response head */
     unsigned status;                     /* sent to the client; 0 = none */
 
@@ -186,8 +197,22 @@ enum hf_step hf_reply_with(struct hf_exchange *x, unsigned status, const char *r
 /* A 5xx answer that another server may do better: true = x->choice names it, the answer is dropped.
  */
 bool hf_exchange_retry_status(struct hf_exchange *x);
-/* Gives the server connection back (reusable) or closes it; ends the active count. */
+/* Takes a slot of choice.server, or of another server for a client bound to none. ACQUIRE = it is
+ * held; WAIT = in the queue; else where to go on without it. */
+enum hf_step hf_slot_acquire(struct hf_exchange *x);
+/* Gives back the slot, the place in the queue and what the breaker lent; harmless without. */
+void hf_slot_release(struct hf_exchange *x);
+/* A slot became free, or the server was judged: hf_limit_woken_fn. */
+void hf_slot_woken(struct hf_limit_waiter *waiter, bool granted);
+/* The answer's head speaks for the server: its probe succeeded. Harmless without one. */
+void hf_slot_proved(struct hf_exchange *x);
+/* The slot goes on to whoever took the connection (a tunnel), which must give it back. */
+void hf_slot_hand_on(struct hf_exchange *x);
+/* Gives the server connection back (reusable) or closes it, and the slot. */
 void hf_origin_release(struct hf_exchange *x, bool reusable);
+/* Counts a failure of x->target, ends its probe, and logs what the breaker makes of it. `reason`: a
+ * literal, for the log. */
+void hf_exchange_speak_against(struct hf_exchange *x, const char *reason);
 const char *hf_end_word(enum hf_end end);
 enum hf_proxy_counter hf_end_counter(enum hf_end end);
 /* One line for a finished exchange (access_log.c). */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "proxy/worker.h"
 #include "upstream/health.h"
+#include "upstream/limit.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -245,6 +246,7 @@ int hf_process_reload(struct hf_process *process, struct hf_config *config,
     if (result < 0)
         return result;
     put_in_force(process, config);
+    hf_limit_apply(config);
     set_connection_limit(process, config);
     result = hf_health_checker_apply(process->checker, config);
     if (result < 0)
@@ -297,6 +299,7 @@ static int start_workers(struct hf_process *process, struct hf_process_error *er
 /* The servers that the process begins with are no newcomers among others: none starts slowly. */
 static void start_together(const struct hf_config *config)
 {
+    hf_limit_apply(config);
     for (unsigned p = 0; p < config->pool_count; p++) {
         for (unsigned i = 0; i < config->pools[p].server_count; i++)
             atomic_store_explicit(&config->pools[p].servers[i].server->up_since_ms, 0,

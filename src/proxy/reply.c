@@ -69,6 +69,7 @@ enum hf_step hf_step_reply(struct hf_exchange *x)
     if (!x->response_started) {
         if (x->origin)
             hf_origin_release(x, false);
+        hf_slot_release(x);
         x->status = x->reply_status;
         if (x->end != HF_END_DEADLINE)
             x->end = HF_END_REPLIED;

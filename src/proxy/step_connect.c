@@ -15,12 +15,6 @@ static void begin_attempt(struct hf_exchange *x)
     x->deadline = 0;
 }
 
-static void count_active(struct hf_exchange *x)
-{
-    atomic_fetch_add_explicit(&x->target->server->active, 1, memory_order_relaxed);
-    x->counted_active = true;
-}
-
 void hf_origin_release(struct hf_exchange *x, bool reusable)
 {
     REQUIRE(x->origin != NULL);
@@ -29,9 +23,7 @@ void hf_origin_release(struct hf_exchange *x, bool reusable)
     else
         hf_upstream_close(x->worker->upstreams, &x->origin, false);
     x->origin = NULL;
-    if (x->counted_active)
-        atomic_fetch_sub_explicit(&x->target->server->active, 1, memory_order_relaxed);
-    x->counted_active = false;
+    hf_slot_release(x);
 }
 
 /* A kept connection that the server closed while it was idle, unseen so far. For a request that can
@@ -51,17 +43,19 @@ static struct hf_upstream_conn *take_kept(struct hf_exchange *x)
 enum hf_step hf_step_acquire(struct hf_exchange *x)
 {
     REQUIRE(x->origin == NULL && x->choice.server >= 0);
+    enum hf_step next = hf_slot_acquire(x);
+    if (next != HF_STEP_ACQUIRE)
+        return next;
     begin_attempt(x);
     if (!x->fresh_only && !x->request.upgrade)
         x->origin = take_kept(x);
     x->origin_reused = x->origin != NULL;
-    if (x->origin) {
-        count_active(x);
+    if (x->origin)
         return HF_STEP_SEND;
-    }
     int result = hf_upstream_connect(x->worker->upstreams, x->target, hf_worker_shard(x->worker),
                                      hf_origin_ready, x, &x->origin);
     if (result == -ENOBUFS || result == -EMFILE || result == -ENFILE || result == -ENOMEM) {
+        hf_slot_release(x);
         hf_worker_count(x->worker, HF_PROXY_NO_MEMORY);
         return hf_reply_with(x, 503, "the proxy has no connection to spare");
     }
@@ -69,7 +63,6 @@ enum hf_step hf_step_acquire(struct hf_exchange *x)
         x->failure = HF_FAILURE_CONNECT;
         return HF_STEP_RETRY;
     }
-    count_active(x);
     return HF_STEP_CONNECT;
 }
 

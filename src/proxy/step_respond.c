@@ -154,6 +154,10 @@ static void note_head(struct hf_exchange *x)
         HF_SERVER_RESPONSES_1XX, HF_SERVER_RESPONSES_2XX, HF_SERVER_RESPONSES_3XX,
         HF_SERVER_RESPONSES_4XX, HF_SERVER_RESPONSES_5XX};
     hf_worker_count_server(worker, x->target->server, classes[x->status / 100 - 1]);
+    if (x->status >= 500 && x->pool->passive.count_5xx)
+        hf_exchange_speak_against(x, "an answer with a 5xx status");
+    else
+        hf_slot_proved(x);
 }
 
 /* Counts what the answer says to the client about its server. */

@@ -28,18 +28,33 @@ static const struct {
                            502, "the server failed"},
 };
 
+void hf_exchange_speak_against(struct hf_exchange *x, const char *reason)
+{
+    struct hf_worker *worker = x->worker;
+    const struct hf_passive *passive = &x->pool->passive;
+    unsigned index = (unsigned)(x->target - x->pool->servers);
+    uint64_t probe = x->probe;
+    x->probe = 0;
+    if (!hf_passive_failure(x->pool, index, hf_worker_shard(worker), probe,
+                            hf_loop_now_ms(worker->loop)))
+        return;
+    if (probe != 0)
+        hf_warning("%s/%s stays ejected for %u ms more: a probe failed: %s", x->pool->name,
+                   x->target->server->name, passive->eject_ms, reason);
+    else
+        hf_warning(
+            "%s/%s ejected for %u ms: %u failures of live requests within %u ms, the last: %s",
+            x->pool->name, x->target->server->name, passive->eject_ms, passive->failures,
+            passive->window_ms, reason);
+}
+
 static void note_failure(struct hf_exchange *x)
 {
     struct hf_worker *worker = x->worker;
-    unsigned index = (unsigned)(x->target - x->pool->servers);
     hf_worker_count_server(worker, x->target->server, failures[x->failure].server_counter);
     if (!failures[x->failure].against_server)
         return;
-    if (hf_passive_failure(x->pool, index, hf_worker_shard(worker), hf_loop_now_ms(worker->loop)))
-        hf_warning(
-            "%s/%s ejected for %u ms: %u failures of live requests within %u ms, the last: %s",
-            x->pool->name, x->target->server->name, x->pool->passive.eject_ms,
-            x->pool->passive.failures, x->pool->passive.window_ms, failures[x->failure].reason);
+    hf_exchange_speak_against(x, failures[x->failure].reason);
 }
 
 static bool repeatable(const struct hf_exchange *x)
@@ -80,6 +95,18 @@ static enum hf_step give_up(struct hf_exchange *x)
     return hf_reply_with(x, failures[x->failure].status, failures[x->failure].reason);
 }
 
+/* Retries of many requests that failed together must not arrive together: a random part of the
+ * back-off, which doubles with each retry ("full jitter", Brooker 2015). */
+static void back_off(struct hf_exchange *x)
+{
+    enum { DOUBLINGS_MAX = 4 };
+    unsigned doublings = x->retries > 1 ? x->retries - 1u : 0;
+    doublings = doublings < DOUBLINGS_MAX ? doublings : DOUBLINGS_MAX;
+    uint32_t most_ms = x->pool->retry.backoff_ms << doublings;
+    uint32_t wait_ms = hf_rng_below(&x->snapshot->affinity.rng, most_ms + 1);
+    x->resume_ms = wait_ms > 0 ? hf_loop_now_ms(x->worker->loop) + wait_ms : 0;
+}
+
 /* Puts up another server. False: there is none. */
 static bool choose_next(struct hf_exchange *x)
 {
@@ -91,6 +118,8 @@ static bool choose_next(struct hf_exchange *x)
     x->choice.server = next;
     x->fresh_only = false;
     x->retries++;
+    if (!failures[x->failure].nothing_sent)
+        back_off(x);
     return true;
 }
 
@@ -103,6 +132,10 @@ bool hf_exchange_retry_status(struct hf_exchange *x)
     x->failure = HF_FAILURE_STATUS;
     if (!retry_allowed(x) || !choose_next(x))
         return false;
+    if (x->pool->passive.count_5xx)
+        hf_exchange_speak_against(x, failures[HF_FAILURE_STATUS].reason);
+    else
+        hf_slot_proved(x);
     hf_origin_release(x, false);
     x->down = (struct hf_content){0};
     x->up.passed = false;
@@ -118,6 +151,7 @@ enum hf_step hf_step_retry(struct hf_exchange *x)
     bool stale = x->failure == HF_FAILURE_STALE;
     if (x->origin)
         hf_origin_release(x, false);
+    hf_slot_release(x); /* before an answer of ours: the server has nothing of this request now */
     x->down = (struct hf_content){0};
     if (!retry_allowed(x))
         return give_up(x);

@@ -57,6 +57,8 @@ enum hf_step hf_step_identify(struct hf_exchange *x)
     struct hf_affinity_request request = hf_exchange_affinity_request(x);
     hf_affinity_identify(&x->snapshot->affinity, x->pool, &request, &x->choice);
     REQUIRE(x->choice.verdict < HF_AFFINITY_VERDICT_COUNT);
+    if (x->rechosen) /* counted already */
+        return HF_STEP_CHOOSE;
     hf_count(&x->worker->counts.verdicts[x->choice.verdict]);
     hf_retry_note_request(x->snapshot->budgets[x->pool->index], hf_worker_shard(x->worker),
                           request.now_ms);

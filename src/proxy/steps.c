@@ -67,7 +67,8 @@ struct hf_exchange *hf_exchange_new(struct hf_worker *worker, const struct hf_cl
 
 static void exchange_free(struct hf_exchange *x)
 {
-    REQUIRE(HF_MAGIC_OK(x, HF_EXCHANGE_MAGIC) && x->origin == NULL);
+    REQUIRE(HF_MAGIC_OK(x, HF_EXCHANGE_MAGIC) && x->origin == NULL && !x->pending);
+    REQUIRE(x->slot_server == NULL);
     struct hf_worker *worker = x->worker;
     hf_timer_cancel(hf_loop_timers(worker->loop), &x->timer);
     hf_buffer_return(&worker->buffers, &x->head_buffer);
@@ -137,6 +138,7 @@ enum hf_step hf_step_finish(struct hf_exchange *x)
     bool clean = answered && x->up.ended && x->down.passed;
     if (x->origin)
         hf_origin_release(x, false);
+    hf_slot_release(x);
     x->client_side->release(x, clean);
     return hf_exchange_conclude(x);
 }

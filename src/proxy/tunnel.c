@@ -76,13 +76,13 @@ void hf_tunnel_start(struct hf_exchange *x)
 {
     struct hf_client_h1 *client = x->client;
     struct hf_worker *worker = x->worker;
-    REQUIRE(client->phase == HF_CLIENT_BUSY && x->origin != NULL && x->counted_active);
+    REQUIRE(client->phase == HF_CLIENT_BUSY && x->origin != NULL && x->slot_server != NULL);
     client->tunnel = x->origin;
     client->tunnel_server = hf_server_ref(x->target->server);
     client->tunnel->user = client;
     client->tunnel->busy_ready = tunnel_ready;
     x->origin = NULL;
-    x->counted_active = false; /* the tunnel counts on */
+    hf_slot_hand_on(x);
     x->down.ended = x->down.passed = true;
     client->phase = HF_CLIENT_TUNNEL;
     client->tunnel_moved_ms = hf_loop_now_ms(worker->loop);
@@ -109,9 +109,9 @@ void hf_tunnel_expired(struct hf_client_h1 *client)
 void hf_tunnel_end(struct hf_client_h1 *client)
 {
     REQUIRE(client->phase == HF_CLIENT_TUNNEL);
-    atomic_fetch_sub_explicit(&client->tunnel_server->active, 1, memory_order_relaxed);
-    hf_server_unref(&client->tunnel_server);
     hf_upstream_close(client->worker->upstreams, &client->tunnel, client->conn.broken);
+    hf_limit_leave(client->tunnel_server); /* once the server has one less: never one too many */
+    hf_server_unref(&client->tunnel_server);
     client->tunnel = NULL;
     hf_worker_gauge(client->worker, HF_PROXY_TUNNELS_OPEN, -1);
 }

@@ -268,6 +268,8 @@ int hf_worker_new(struct hf_process *process, unsigned index, struct hf_config *
     worker->drain_deadline.expired = drain_expired;
     int result = hf_loop_new(&worker->loop);
     if (result == 0)
+        result = hf_limit_waker_open(&worker->waker, worker->loop, hf_slot_woken);
+    if (result == 0)
         result = init_memory(worker, config->limits.connections + HF_ACCEPT_BURST);
     if (result == 0 && !(worker->snapshot = hf_snapshot_new(config)))
         result = -ENOMEM;
@@ -304,6 +306,7 @@ void hf_worker_free(struct hf_worker **worker)
     REQUIRE(HF_MAGIC_OK(one, HF_WORKER_MAGIC) && hf_list_empty(&one->client_list));
     *worker = NULL;
     hf_upstream_pool_free(&one->upstreams);
+    hf_limit_waker_close(&one->waker, one->loop);
     hf_loop_free(&one->loop);
     hf_snapshot_unref(&one->snapshot);
     hf_slab_fini(&one->exchanges);

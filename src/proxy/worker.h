@@ -9,6 +9,7 @@
 #include "net/listener.h"
 #include "net/loop.h"
 #include "proxy/counters.h"
+#include "upstream/limit.h"
 #include "upstream/pool.h"
 #include "upstream/retry.h"
 #include <pthread.h>
@@ -53,6 +54,7 @@ struct hf_worker {
     struct hf_buffer_pool buffers;
     struct hf_slab exchanges, clients;
     struct hf_upstream_pool *upstreams; /* owned */
+    struct hf_limit_waker waker;        /* tells exchanges that a slot is theirs */
     struct hf_snapshot *snapshot;       /* counted: for new requests */
     struct hf_list client_list;         /* of hf_client_h1.node: every open client connection */
     struct hf_worker_listener listeners[HF_WORKER_LISTENERS];

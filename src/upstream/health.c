@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/rng.h"
+#include "upstream/limit.h"
 #include "upstream/probe.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -75,6 +76,8 @@ static void set_health(struct hf_health_checker *checker, struct hf_server *serv
         return;
     atomic_store_explicit(&server->health, (uint8_t)to, memory_order_relaxed);
     atomic_store_explicit(&server->state_since_ms, now_ms, memory_order_relaxed);
+    if (to == HF_HEALTH_DOWN)
+        hf_limit_flush(server);
     if (from == HF_HEALTH_DOWN)
         atomic_store_explicit(&server->up_since_ms, now_ms, memory_order_relaxed);
     if (to == HF_HEALTH_DOWN)

@@ -20,8 +20,11 @@ static void open_pool(unsigned count)
 {
     memset(&pool, 0, sizeof(pool));
     memset(servers, 0, sizeof(servers));
-    pool.passive = (struct hf_passive){
-        .failures = 5, .window_ms = 10000, .eject_ms = 3000, .ejected_percent_max = 50};
+    pool.passive = (struct hf_passive){.failures = 5,
+                                       .window_ms = 10000,
+                                       .eject_ms = 3000,
+                                       .ejected_percent_max = 50,
+                                       .probes = 3};
     pool.servers = servers;
     pool.server_count = count;
     for (unsigned i = 0; i < count; i++) {
@@ -43,7 +46,7 @@ static void close_pool(void)
 static unsigned fail_until_ejected(unsigned server, unsigned most, uint64_t now_ms)
 {
     for (unsigned i = 1; i <= most; i++) {
-        if (hf_passive_failure(&pool, server, 0, now_ms))
+        if (hf_passive_failure(&pool, server, 0, 0, now_ms))
             return i;
     }
     return 0;
@@ -54,7 +57,7 @@ static void test_ejects_at_the_limit(void **unused)
     open_pool(4);
     assert_int_equal(fail_until_ejected(0, 4, 1000), 0);
     assert_int_equal(hf_server_state(servers[0].server, 1000), HF_SERVER_READY);
-    assert_true(hf_passive_failure(&pool, 0, 2, 10999));
+    assert_true(hf_passive_failure(&pool, 0, 2, 0, 10999));
     assert_int_equal(hf_server_state(servers[0].server, 10999), HF_SERVER_EJECTED);
     assert_int_equal(hf_server_state(servers[0].server, 13998), HF_SERVER_EJECTED);
     assert_int_equal(hf_server_state(servers[0].server, 13999), HF_SERVER_READY);
@@ -71,7 +74,7 @@ static void test_a_quiet_window_forgives(void **unused)
     open_pool(2);
     assert_int_equal(fail_until_ejected(0, 4, 1000), 0);
     assert_int_equal(fail_until_ejected(0, 4, 11000), 0); /* the window of 1000 is over */
-    assert_true(hf_passive_failure(&pool, 0, 0, 20999));
+    assert_true(hf_passive_failure(&pool, 0, 0, 0, 20999));
     close_pool();
 }
 
@@ -86,7 +89,7 @@ static void test_off(void **unused)
 static void test_clock_of_another_worker_is_ahead(void **unused)
 {
     open_pool(2);
-    assert_false(hf_passive_failure(&pool, 0, 0, 5010));
+    assert_false(hf_passive_failure(&pool, 0, 0, 0, 5010));
     assert_int_equal(fail_until_ejected(0, 10, 5000), 4);
     close_pool();
 }
@@ -162,7 +165,7 @@ static void test_like_the_model(void **unused)
             refusals += counts[at] == 5 && !expected;
             counts[at] = counts[at] == 5 ? 0 : counts[at];
         }
-        assert_int_equal(hf_passive_failure(&pool, at, 0, now_ms), expected);
+        assert_int_equal(hf_passive_failure(&pool, at, 0, 0, now_ms), expected);
         if (expected)
             until_ms[at] = now_ms + pool.passive.eject_ms;
         ejections += expected;
@@ -180,7 +183,7 @@ static void *fail_often(void *argument)
     struct failing_worker *worker = argument;
     for (unsigned i = 0; i < worker->failures; i++) {
         unsigned server = worker->server_first + i % worker->server_count;
-        worker->ejections += hf_passive_failure(&pool, server, worker->shard, 1000);
+        worker->ejections += hf_passive_failure(&pool, server, worker->shard, 0, 1000);
     }
     return NULL;
 }
@@ -208,7 +211,7 @@ static void test_threads_lose_no_failure(void **unused)
     open_pool(2);
     pool.passive.failures = THREADS * 5000 + 1;
     assert_int_equal(run_threads(1, 5000), 0);
-    assert_true(hf_passive_failure(&pool, 0, 0, 1000)); /* the very next one is the limit */
+    assert_true(hf_passive_failure(&pool, 0, 0, 0, 1000)); /* the very next one is the limit */
     close_pool();
 }
 
