@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { HF_SERVER_MAGIC = 0x53525631 };
 
@@ -75,6 +76,40 @@ uint64_t hf_server_id(struct hf_slice pool, struct hf_slice name)
     memcpy(both + pool.size + 1, name.bytes, name.size);
     uint64_t id = hf_hash64(hf_slice(both, pool.size + 1 + name.size), 0);
     return id ? id : 1;
+}
+
+static bool is_digit(char byte)
+{
+    return byte >= '0' && byte <= '9';
+}
+
+/* Both at a run of digits, of any length; moves behind them. */
+static int compare_numbers(const char **one, const char **other)
+{
+    *one += strspn(*one, "0");
+    *other += strspn(*other, "0");
+    size_t one_size = strspn(*one, "0123456789"), other_size = strspn(*other, "0123456789");
+    int order = one_size != other_size ? (one_size > other_size) - (one_size < other_size)
+                                       : memcmp(*one, *other, one_size);
+    *one += one_size;
+    *other += other_size;
+    return order;
+}
+
+int hf_server_compare_names(const char *one, const char *other)
+{
+    const char *a = one, *b = other;
+    while (*a != '\0' && *b != '\0') {
+        int order = 0;
+        if (is_digit(*a) && is_digit(*b))
+            order = compare_numbers(&a, &b);
+        else
+            order = (unsigned char)*a++ - (unsigned char)*b++;
+        if (order != 0)
+            return order;
+    }
+    int order = (*a != '\0') - (*b != '\0');
+    return order != 0 ? order : strcmp(one, other); /* app1 and app01 */
 }
 
 static struct hf_server *server_new(const char *pool, const char *name, unsigned shard_count)

@@ -135,6 +135,9 @@ static inline unsigned hf_server_probing_needed(uint64_t probing)
 /* Stable: XXH3 of pool, NUL, name. Never 0. Both shorter than HF_NAME_MAX: check what a peer sent.
  */
 uint64_t hf_server_id(struct hf_slice pool, struct hf_slice name);
+/* The order of names as people count: below 0, 0 or above as strcmp, but runs of digits go by their
+ * value, so app9 comes before app10. 0 for equal names alone. NUL-terminated. */
+int hf_server_compare_names(const char *one, const char *other);
 
 /* Finds the living server of that identity or makes one; the caller holds a reference.
  * NULL at HF_SERVERS_MAX or without memory. shard_count = workers + 1: a new server gets at least

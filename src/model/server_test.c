@@ -34,6 +34,41 @@ static void identity_is_pool_and_name(void **state)
     assert_true(id != 0);
 }
 
+static void names_stand_as_people_count(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"",
+                                        "001",
+                                        "01",
+                                        "1",
+                                        "2",
+                                        "10",
+                                        "a",
+                                        "a-1",
+                                        "a01",
+                                        "a1",
+                                        "a1b",
+                                        "a01b2",
+                                        "a1b10",
+                                        "a2",
+                                        "a9",
+                                        "a10",
+                                        "a10x",
+                                        "a11",
+                                        "ab",
+                                        "app99",
+                                        "app100",
+                                        "b20251124120000000000009",
+                                        "b20251124120000000000010"};
+    enum { NAMES = sizeof(names) / sizeof(names[0]) };
+    for (int i = 0; i < NAMES; i++) {
+        for (int n = 0; n < NAMES; n++) {
+            int order = hf_server_compare_names(names[i], names[n]);
+            assert_int_equal((order > 0) - (order < 0), (i > n) - (i < n));
+        }
+    }
+}
+
 static void identity_never_changes_between_releases(void **state)
 {
     (void)state;
@@ -216,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(identity_is_pool_and_name),
+        cmocka_unit_test(names_stand_as_people_count),
         cmocka_unit_test(identity_never_changes_between_releases),
         cmocka_unit_test(one_identity_is_one_server),
         cmocka_unit_test(state_outlives_configurations_but_not_the_last_reference),
