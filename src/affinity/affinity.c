@@ -5,6 +5,9 @@
 #include "affinity/cookie_prefix/cookie_prefix.h"
 #include "affinity/failback.h"
 #include "affinity/hash_cookie/hash_cookie.h"
+#include "affinity/header/header.h"
+#include "affinity/path_param/path_param.h"
+#include "affinity/query/query.h"
 #include "affinity/route/route.h"
 #include "affinity/source_ip/source_ip.h"
 #include "base/assert.h"
@@ -17,6 +20,9 @@ static const hf_strategy_fn strategies[] = {
     [HF_AFFINITY_ROUTE] = hf_route_identify,
     [HF_AFFINITY_HASH_COOKIE] = hf_hash_cookie_identify,
     [HF_AFFINITY_SOURCE_IP] = hf_source_ip_identify,
+    [HF_AFFINITY_HEADER] = hf_header_identify,
+    [HF_AFFINITY_QUERY] = hf_query_identify,
+    [HF_AFFINITY_PATH_PARAM] = hf_path_param_identify,
 };
 enum { STRATEGY_COUNT = sizeof(strategies) / sizeof(strategies[0]) };
 

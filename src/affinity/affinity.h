@@ -14,6 +14,7 @@
     ROW(REFRESHED, "refreshed", "pinned, and the token was sealed again")                          \
     ROW(RETURNED, "returned", "the server that the client was moved from is back")                 \
     ROW(HASHED, "hashed", "the server follows from a hash of the key")                             \
+    ROW(BOUNDED, "bounded", "the server of the hash has its full share of the load")               \
     ROW(DOWN, "down", "the server named is down")                                                  \
     ROW(MAINTENANCE, "maintenance", "the server named is in maintenance")                          \
     ROW(GONE, "gone", "the server named is no longer configured")                                  \
@@ -23,7 +24,7 @@
     ROW(EXPIRED_IDLE, "expired_idle", "the token was not used for too long")                       \
     ROW(EXPIRED_LIFETIME, "expired_lifetime", "the token is too old")                              \
     ROW(FUTURE, "future", "the token is from the future beyond clock skew")                        \
-    ROW(DUPLICATE, "duplicate", "the cookie came more than once")
+    ROW(DUPLICATE, "duplicate", "the cookie or field came more than once")
 enum hf_affinity_verdict {
 #define HF_AFFINITY_ENUM(id, word, help) HF_AFFINITY_##id,
     HF_AFFINITY_VERDICTS(HF_AFFINITY_ENUM)

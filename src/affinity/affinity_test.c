@@ -61,17 +61,15 @@ static void test_worker_without_keys(void **unused)
 
 static void test_every_balancer_takes_the_ready_only(void **unused)
 {
-    static const enum hf_balance balancers[] = {HF_BALANCE_ROUND_ROBIN,
-                                                HF_BALANCE_LEAST_CONNECTIONS, HF_BALANCE_P2C,
-                                                HF_BALANCE_RANDOM, HF_BALANCE_IP_HASH};
     set(0, HF_ADMIN_DRAIN, HF_HEALTH_UP);
     set(1, HF_ADMIN_READY, HF_HEALTH_DOWN);
     set(2, HF_ADMIN_MAINTENANCE, HF_HEALTH_UP);
     f.pool->servers[3].weight = 0;
     f.pool->servers[4].backup = true;
     hf_fixture_start(&f);
-    for (unsigned i = 0; i < sizeof(balancers) / sizeof(balancers[0]); i++) {
-        f.pool->balance = balancers[i];
+    for (enum hf_balance balance = 0; balance < HF_BALANCE_COUNT; balance++) {
+        f.pool->balance = balance;
+        hf_fixture_rebuild(&f);
         for (unsigned turn = 0; turn < 50; turn++) {
             hf_fixture_identify(&f, "");
             assert_int_equal(f.choice.server, 5);

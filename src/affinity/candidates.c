@@ -49,26 +49,16 @@ static unsigned fill(const struct hf_pool *pool, enum tier tier, uint64_t now_ms
     return usable;
 }
 
-static int balance_p2c(struct hf_affinity_worker *worker, const struct hf_pool *pool,
-                       struct hf_candidate *candidates, uint64_t now_ms)
+static void fill_costs(const struct hf_pool *pool, uint64_t now_ms, struct hf_candidate *candidates)
 {
     for (unsigned i = 0; i < pool->server_count; i++)
         candidates[i].cost_us = cost_us(pool->servers[i].server, now_ms);
-    return hf_balance_p2c(candidates, pool->server_count, &worker->rng);
 }
 
-/* A hash is not asked to move clients. */
-static bool starts_slowly(const struct hf_pool *pool)
-{
-    return pool->slow_start_ms > 0 &&
-           (pool->balance == HF_BALANCE_ROUND_ROBIN || pool->balance == HF_BALANCE_RANDOM ||
-            pool->balance == HF_BALANCE_LEAST_CONNECTIONS || pool->balance == HF_BALANCE_P2C);
-}
-
-/* Gives servers that came back a part of their weight. */
+/* Gives servers that came back a part of their weight. A hash is not asked to move clients. */
 static void warm_up(const struct hf_pool *pool, uint64_t now_ms, struct hf_candidate *candidates)
 {
-    if (!starts_slowly(pool))
+    if (pool->slow_start_ms == 0)
         return;
     for (unsigned i = 0; i < pool->server_count; i++) {
         if (candidates[i].weight > 0)
@@ -76,37 +66,56 @@ static void warm_up(const struct hf_pool *pool, uint64_t now_ms, struct hf_candi
     }
 }
 
+/* A balancer that is no hash. */
 static int balance(struct hf_affinity_worker *worker, const struct hf_pool *pool,
-                   const struct hf_affinity_request *request, struct hf_candidate *candidates)
+                   const struct hf_candidate *candidates)
 {
+    struct hf_balance_state *state = &worker->balance[pool->index];
+    struct hf_rng *rng = &worker->rng;
+    unsigned count = pool->server_count;
     switch (pool->balance) {
-    case HF_BALANCE_ROUND_ROBIN:
-        return hf_balance_round_robin(&worker->balance[pool->index], candidates,
-                                      pool->server_count);
-    case HF_BALANCE_LEAST_CONNECTIONS:
-        return hf_balance_least_connections(candidates, pool->server_count, &worker->rng);
-    case HF_BALANCE_P2C:
-        return balance_p2c(worker, pool, candidates, request->now_ms);
-    case HF_BALANCE_RANDOM:
-        return hf_balance_random(candidates, pool->server_count, &worker->rng);
-    case HF_BALANCE_IP_HASH:
-        return hf_balance_mod(
-            candidates, pool->server_count,
-            hf_source_ip_hash(request->client, HF_SOURCE_IP_IPV4_PREFIX, HF_SOURCE_IP_IPV6_PREFIX));
+#define HF_BALANCER_ROW(id, word, needs_cost, call)                                                \
+    case HF_BALANCE_##id:                                                                          \
+        return call;
+#define HF_HASH_ROW(id, word, balancer_id, ...) case HF_BALANCE_##balancer_id:
+#include "balance/algorithms.def"
+#undef HF_BALANCER_ROW
+#undef HF_HASH_ROW
+    case HF_BALANCE_COUNT:
+        break;
     }
-    REQUIRE(!"a balancer of the table");
+    REQUIRE(!"a balancer that is no hash");
     return -1;
+}
+
+/* While the named server takes clients and nothing is bounded, the others are not looked at. */
+static int balance_hash(const struct hf_pool *pool, enum hf_hash hash,
+                        const struct hf_affinity_request *request)
+{
+    const struct hf_candidates_hash by = {
+        hash, pool->bounded_percent,
+        hf_source_ip_hash(request->client, HF_SOURCE_IP_IPV4_PREFIX, HF_SOURCE_IP_IPV6_PREFIX)};
+    int named = hf_candidates_named(pool, &by);
+    if (named >= 0 && by.bounded_percent == 0 &&
+        hf_server_accepts(pool->servers[named].server, request->now_ms))
+        return named;
+    return hf_candidates_follow(pool, &by, -1, request->now_ms);
 }
 
 int hf_candidates_balance(struct hf_affinity_worker *worker, const struct hf_pool *pool,
                           const struct hf_affinity_request *request)
 {
+    enum hf_hash hash = HF_HASH_MOD;
+    if (hf_balance_is_hash(pool->balance, &hash))
+        return balance_hash(pool, hash, request);
     struct hf_candidate candidates[HF_POOL_SERVERS_MAX];
     for (enum tier tier = 0; tier < TIER_COUNT; tier++) {
         if (fill(pool, tier, request->now_ms, candidates) == 0)
             continue;
         warm_up(pool, request->now_ms, candidates);
-        return balance(worker, pool, request, candidates);
+        if (hf_balance_needs_cost(pool->balance))
+            fill_costs(pool, request->now_ms, candidates);
+        return balance(worker, pool, candidates);
     }
     return -1;
 }
@@ -135,24 +144,28 @@ int hf_candidates_rendezvous(const struct hf_pool *pool, uint64_t client_id, con
     return found;
 }
 
-int hf_candidates_named(const struct hf_pool *pool, uint64_t hash)
+int hf_candidates_named(const struct hf_pool *pool, const struct hf_candidates_hash *by)
 {
-    REQUIRE(pool->server_count <= HF_POOL_SERVERS_MAX);
-    struct hf_candidate candidates[HF_POOL_SERVERS_MAX];
-    for (unsigned i = 0; i < pool->server_count; i++) {
-        const struct hf_pool_server *one = &pool->servers[i];
-        candidates[i] =
-            (struct hf_candidate){.weight = one->backup ? 0 : one->weight, .usable = true};
-    }
-    return hf_balance_mod(candidates, pool->server_count, hash);
+    REQUIRE(pool->tables[by->hash] != NULL); /* hf_pool_index was called */
+    return hf_balance_named(pool->tables[by->hash], by->key);
 }
 
-int hf_candidates_mod(const struct hf_pool *pool, uint64_t hash, uint64_t now_ms)
+int hf_candidates_follow(const struct hf_pool *pool, const struct hf_candidates_hash *by, int stays,
+                         uint64_t now_ms)
 {
+    REQUIRE(pool->tables[by->hash] != NULL && stays < (int)pool->server_count);
     struct hf_candidate candidates[HF_POOL_SERVERS_MAX];
     for (enum tier tier = 0; tier < TIER_COUNT; tier++) {
-        if (fill(pool, tier, now_ms, candidates) > 0)
-            return hf_balance_mod(candidates, pool->server_count, hash);
+        unsigned usable = fill(pool, tier, now_ms, candidates);
+        if (stays >= 0) {
+            usable += !candidates[stays].usable;
+            candidates[stays].usable = true;
+        }
+        if (usable == 0)
+            continue;
+        if (by->bounded_percent > 0)
+            hf_balance_bound(candidates, pool->server_count, by->bounded_percent);
+        return hf_balance_follow(pool->tables[by->hash], by->key, candidates, pool->server_count);
     }
     return -1;
 }

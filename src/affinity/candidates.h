@@ -13,7 +13,16 @@ int hf_candidates_balance(struct hf_affinity_worker *worker, const struct hf_poo
 /* The first of the client's rank that is none of tried[0..tried_count). */
 int hf_candidates_rendezvous(const struct hf_pool *pool, uint64_t client_id, const uint16_t *tried,
                              unsigned tried_count, uint64_t now_ms);
-/* hash mod N over the servers that are no backups, whatever their state. */
-int hf_candidates_named(const struct hf_pool *pool, uint64_t hash);
-/* The same, hashed again while it names one that takes no client. */
-int hf_candidates_mod(const struct hf_pool *pool, uint64_t hash, uint64_t now_ms);
+
+struct hf_candidates_hash { /* a client by the hash of its key */
+    enum hf_hash hash;      /* the pool has its table */
+    uint32_t bounded_percent;
+    uint64_t key;
+};
+/* Whom the key names, whatever his state: among the servers that are no backups. */
+int hf_candidates_named(const struct hf_pool *pool, const struct hf_candidates_hash *by);
+/* The first of the key's sequence that takes clients and is within the bound. stays: the named
+ * server if it serves its clients though it may take no new ones, and counts as one of them; or -1.
+ */
+int hf_candidates_follow(const struct hf_pool *pool, const struct hf_candidates_hash *by, int stays,
+                         uint64_t now_ms);

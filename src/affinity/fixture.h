@@ -55,18 +55,22 @@ static inline void hf_fixture_open(struct hf_fixture *f, unsigned server_count)
 }
 
 static inline struct hf_affinity *hf_fixture_add(struct hf_fixture *f, enum hf_affinity_kind kind,
-                                                 const char *cookie)
+                                                 const char *name)
 {
     struct hf_affinity *affinity = &f->pool->affinities[f->pool->affinity_count++];
     *affinity = (struct hf_affinity){.kind = kind, .ipv4_prefix = 32, .ipv6_prefix = 64};
     if (kind == HF_AFFINITY_SOURCE_IP)
         return affinity;
-    affinity->cookie = strdup(cookie);
-    REQUIRE(affinity->cookie != NULL);
-    affinity->attributes.name = hf_slice_text(affinity->cookie);
+    bool named =
+        kind == HF_AFFINITY_HEADER || kind == HF_AFFINITY_QUERY || kind == HF_AFFINITY_PATH_PARAM;
+    char **owned = named ? &affinity->name : &affinity->cookie;
+    *owned = strdup(name);
+    REQUIRE(*owned != NULL);
+    if (affinity->cookie != NULL)
+        affinity->attributes.name = hf_slice_text(affinity->cookie);
     if (kind == HF_AFFINITY_ROUTE) {
         affinity->separator = '.';
-        affinity->param = strdup(cookie);
+        affinity->param = strdup(name);
         REQUIRE(affinity->param != NULL);
         for (char *at = affinity->param; *at != '\0'; at++)
             *at = (char)(*at >= 'A' && *at <= 'Z' ? *at + ('a' - 'A') : *at);
@@ -92,6 +96,16 @@ static inline void hf_fixture_start(struct hf_fixture *f)
     hf_rng_seed(&f->worker.rng, 1);
 }
 
+/* After a change of servers, balancer or strategies once it was started: as a reload makes it. */
+static inline void hf_fixture_rebuild(struct hf_fixture *f)
+{
+    free(f->pool->places);
+    f->pool->places = NULL;
+    for (enum hf_hash hash = 0; hash < HF_HASH_COUNT; hash++)
+        hf_balance_table_free(&f->pool->tables[hash]);
+    REQUIRE(hf_pool_index(f->pool) == 0);
+}
+
 static inline void hf_fixture_close(struct hf_fixture *f)
 {
     hf_affinity_worker_fini(&f->worker);
@@ -103,7 +117,7 @@ static inline struct hf_server *hf_fixture_server(const struct hf_fixture *f, un
     return f->pool->servers[index].server;
 }
 
-/* A request for this target with these field lines ("Cookie: a=b\r\n", or ""), identified into
+/* A request for `target` with these field lines ("Cookie: a=b\r\n", or ""), identified into
  * f->choice. */
 static inline void hf_fixture_ask(struct hf_fixture *f, const char *target, const char *lines)
 {
@@ -118,6 +132,7 @@ static inline void hf_fixture_ask(struct hf_fixture *f, const char *target, cons
     hf_affinity_identify(&f->worker, f->pool, &f->request, &f->choice);
 }
 
+/* The same for "/". */
 static inline void hf_fixture_identify(struct hf_fixture *f, const char *lines)
 {
     hf_fixture_ask(f, "/", lines);

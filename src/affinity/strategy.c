@@ -10,18 +10,41 @@ static enum hf_affinity_verdict verdict_of(enum hf_server_state state)
     return state == HF_SERVER_MAINTENANCE ? HF_AFFINITY_MAINTENANCE : HF_AFFINITY_DOWN;
 }
 
-enum hf_affinity_verdict hf_strategy_follow_hash(const struct hf_pool *pool, uint64_t hash,
+enum hf_affinity_verdict hf_strategy_follow_hash(const struct hf_pool *pool,
+                                                 const struct hf_affinity *affinity, uint64_t hash,
                                                  uint64_t now_ms, struct hf_affinity_choice *choice)
 {
-    int server = hf_candidates_named(pool, hash);
+    const struct hf_candidates_hash by = {affinity->hash, affinity->bounded_percent, hash};
+    int server = hf_candidates_named(pool, &by);
     enum hf_affinity_verdict verdict = HF_AFFINITY_DOWN;
     if (server >= 0)
         verdict = verdict_of(hf_server_state(pool->servers[server].server, now_ms));
+    int named = server;
     if (verdict != HF_AFFINITY_HASHED)
-        server = hf_candidates_mod(pool, hash, now_ms);
+        server = hf_candidates_follow(pool, &by, -1, now_ms);
+    else if (by.bounded_percent > 0)
+        server = hf_candidates_follow(pool, &by, named, now_ms);
+    if (verdict == HF_AFFINITY_HASHED && server != named)
+        verdict = HF_AFFINITY_BOUNDED;
     choice->owner = choice->server = server;
     choice->client_id = hash;
     return verdict;
+}
+
+enum hf_affinity_verdict hf_strategy_follow_key(const struct hf_pool *pool,
+                                                const struct hf_affinity *affinity,
+                                                enum hf_key found, struct hf_slice key,
+                                                uint64_t now_ms, struct hf_affinity_choice *choice)
+{
+    switch (found) {
+    case HF_KEY_NONE:
+        return HF_AFFINITY_NONE;
+    case HF_KEY_DUPLICATE:
+        return HF_AFFINITY_DUPLICATE;
+    case HF_KEY_FOUND:
+        break;
+    }
+    return hf_strategy_follow_hash(pool, affinity, hf_hash64(key, 0), now_ms, choice);
 }
 
 void hf_strategy_add_named(struct hf_strategy_named *named, struct hf_slice server,

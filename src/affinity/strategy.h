@@ -13,9 +13,22 @@ typedef enum hf_affinity_verdict (*hf_strategy_fn)(struct hf_affinity_worker *wo
                                                    const struct hf_affinity_request *request,
                                                    struct hf_affinity_choice *choice);
 
-/* The two strategies of hash mod N differ in the key alone: the server that the hash names serves
- * while it serves at all, also when it drains; else the hash is mixed and tried again. */
-enum hf_affinity_verdict hf_strategy_follow_hash(const struct hf_pool *pool, uint64_t hash,
+/* What a strategy's own reader found of its key in a request. */
+enum hf_key {
+    HF_KEY_NONE,     /* absent, or empty, which counts as absent */
+    HF_KEY_FOUND,    /* the caller's slice has it, borrowed from the head */
+    HF_KEY_DUPLICATE /* more than once where it may be there once: not to be believed */
+};
+
+/* The server of a key whose reader answered `found`; the verdict tells what came of it. */
+enum hf_affinity_verdict hf_strategy_follow_key(const struct hf_pool *pool,
+                                                const struct hf_affinity *affinity,
+                                                enum hf_key found, struct hf_slice key,
+                                                uint64_t now_ms, struct hf_affinity_choice *choice);
+/* The strategies of a hash differ in the key alone: the server that the hash names serves while it
+ * serves at all, also when it drains, and is within its bound; else the key's sequence goes on. */
+enum hf_affinity_verdict hf_strategy_follow_hash(const struct hf_pool *pool,
+                                                 const struct hf_affinity *affinity, uint64_t hash,
                                                  uint64_t now_ms,
                                                  struct hf_affinity_choice *choice);
 

@@ -1,5 +1,5 @@
 /* Choosing a server for a client that has none: pure algorithms over candidates.
- * A new algorithm is one file here and one row in the table of affinity/candidates.c.
+ * A new algorithm is one file here and one row in algorithms.def.
  * Never sees a pool, a request or a clock. Threads: the state belongs to one. Layer: balance. */
 #pragma once
 #include "base/rng.h"
@@ -8,13 +8,13 @@
 
 struct hf_candidate {
     uint64_t id;      /* the server's, stable */
-    uint32_t weight;  /* 0 = never chosen, and takes no place in mod N */
+    uint32_t weight;  /* 0 = never chosen */
     uint32_t load;    /* requests in flight */
     uint64_t cost_us; /* expected response time (peak EWMA), for p2c; 0 = unknown */
-    bool usable;      /* false: never chosen, but keeps its place (mod N counts over all) */
+    bool usable;      /* false: never chosen */
 };
 
-enum { HF_BALANCE_CANDIDATES_MAX = 1024, HF_BALANCE_MOD_TRIES = 16 };
+enum { HF_BALANCE_CANDIDATES_MAX = 1024 };
 
 struct hf_balance_state { /* one a pool and thread; zeroed = fresh */
     int64_t *current;     /* smooth weighted round robin: owned, [capacity] */
@@ -37,10 +37,11 @@ int hf_balance_random(const struct hf_candidate *candidates, unsigned count, str
 /* The better of two random candidates by (load + 1) * cost / weight (Mitzenmacher 2001). Where a
  * cost is unknown load and weight decide alone: a new server is neither flooded nor shunned. */
 int hf_balance_p2c(const struct hf_candidate *candidates, unsigned count, struct hf_rng *rng);
-/* hash mod N over all candidates by weight, usable or not: the textbook form. When the one it names
- * is not usable the hash is mixed and tried again, at most HF_BALANCE_MOD_TRIES times in all, so
- * that the clients of an unusable one spread over the others; then the next usable one. */
-int hf_balance_mod(const struct hf_candidate *candidates, unsigned count, uint64_t hash);
 /* The usable candidate of highest weighted score (Thaler, Ravishankar 1998; weights by
  * Schindelhauer 2005: -weight / ln(hash)). Deterministic: every proxy ranks alike. */
 int hf_balance_rendezvous(const struct hf_candidate *candidates, unsigned count, uint64_t hash);
+/* Makes unusable whom one more request would lift above percent / 100 of its share: above the whole
+ * number at or over (requests in flight at all usable ones + 1) * weight / all weights * percent /
+ * 100. percent >= 100. One stays usable if one was: if all were full the sum of the shares would be
+ * below the sum of the loads. */
+void hf_balance_bound(struct hf_candidate *candidates, unsigned count, uint32_t percent);

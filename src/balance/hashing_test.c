@@ -1,5 +1,5 @@
 /* mod N and rendezvous: shares, and who moves when servers come and go. */
-#include "balance/balance.h"
+#include "balance/table.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,60 +30,25 @@ static void assert_share(unsigned seen, unsigned draws, double share)
 
 static void test_mod_is_the_textbook_form(void **unused)
 {
-    for (uint64_t hash = 0; hash < 1000; hash++)
-        assert_int_equal(hf_balance_mod(candidates, 7, hash), hash % 7);
-    assert_int_equal(hf_balance_mod(candidates, 7, UINT64_MAX), UINT64_MAX % 7);
-    candidates[0].weight = 3;
-    candidates[1].weight = 0;
-    candidates[2].weight = 2;
-    const int places[] = {0, 0, 0, 2, 2};
-    for (uint64_t hash = 0; hash < 1000; hash++)
-        assert_int_equal(hf_balance_mod(candidates, 3, hash), places[hash % 5]);
-}
-
-static void test_mod_moves_only_clients_of_the_unusable(void **unused)
-{
-    unsigned moved_to[5] = {0}, moved = 0;
-    for (int i = 0; i < CLIENTS; i++) {
-        uint64_t hash = hf_rng_u64(&rng);
-        candidates[2].usable = true;
-        int before = hf_balance_mod(candidates, 5, hash);
-        candidates[2].usable = false;
-        int after = hf_balance_mod(candidates, 5, hash);
-        assert_true(before == 2 ? after != 2 : after == before);
-        if (before != 2)
-            continue;
-        moved++;
-        moved_to[after]++;
+    static const struct {
+        uint32_t weights[7];
+        unsigned count;
+        const char *places;
+    } rows[] = {
+        {{1, 1, 1, 1, 1, 1, 1}, 7, "0123456"}, {{3, 0, 2}, 3, "00022"}, {{2, 2}, 2, "0011"}};
+    for (unsigned row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
+        struct hf_balance_member members[7];
+        struct hf_balance_table *table = NULL;
+        for (unsigned i = 0; i < rows[row].count; i++)
+            members[i] = (struct hf_balance_member){.id = i, .weight = rows[row].weights[i]};
+        assert_int_equal(hf_balance_table_new(HF_HASH_MOD, members, rows[row].count, &table), 0);
+        size_t places = strlen(rows[row].places);
+        for (uint64_t hash = 0; hash < 1000; hash++)
+            assert_int_equal(hf_balance_named(table, hash), rows[row].places[hash % places] - '0');
+        assert_int_equal(hf_balance_named(table, UINT64_MAX),
+                         rows[row].places[UINT64_MAX % places] - '0');
+        hf_balance_table_free(&table);
     }
-    assert_share(moved, CLIENTS, 0.2);
-    for (unsigned i = 0; i < 5; i++)
-        assert_share(moved_to[i], moved, i == 2 ? 0 : 0.25);
-}
-
-static void test_mod_with_few_usable(void **unused)
-{
-    for (unsigned i = 0; i < SERVERS_MAX; i++)
-        candidates[i].usable = i == 5;
-    for (int i = 0; i < 1000; i++)
-        assert_int_equal(hf_balance_mod(candidates, SERVERS_MAX, hf_rng_u64(&rng)), 5);
-    candidates[5].usable = false;
-    assert_int_equal(hf_balance_mod(candidates, SERVERS_MAX, 1), -1);
-    assert_int_equal(hf_balance_mod(candidates, 0, 1), -1);
-    candidates[5].usable = true;
-    candidates[5].weight = 0;
-    assert_int_equal(hf_balance_mod(candidates, SERVERS_MAX, 1), -1);
-}
-
-/* h mod N = h mod (N + 1) for one h in N + 1: nearly all clients move. */
-static void test_mod_disruption(void **unused)
-{
-    unsigned moved = 0;
-    for (int i = 0; i < CLIENTS; i++) {
-        uint64_t hash = hf_rng_u64(&rng);
-        moved += hf_balance_mod(candidates, 9, hash) != hf_balance_mod(candidates, 10, hash);
-    }
-    assert_share(moved, CLIENTS, 0.9);
 }
 
 static void test_rendezvous_by_weight(void **unused)
@@ -154,9 +119,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_mod_is_the_textbook_form, setup),
-        cmocka_unit_test_setup(test_mod_moves_only_clients_of_the_unusable, setup),
-        cmocka_unit_test_setup(test_mod_with_few_usable, setup),
-        cmocka_unit_test_setup(test_mod_disruption, setup),
         cmocka_unit_test_setup(test_rendezvous_by_weight, setup),
         cmocka_unit_test_setup(test_rendezvous_depends_on_identity_alone, setup),
         cmocka_unit_test_setup(test_rendezvous_disruption, setup),

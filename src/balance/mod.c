@@ -1,43 +1,51 @@
-/* hash mod N. Few servers, no state, and every proxy agrees; but nearly all clients move when N
- * changes (balance_test measures it): rendezvous exists for those who mind. */
-#include "balance/balance.h"
+/* The textbook's hash mod N, weighted: a server holds as many places in a row as it weighs, in the
+ * order of the names, and the key's place is its remainder. One server more or less moves nearly
+ * everybody; this is here because people have it and compare with it. */
+#include "balance/table_internal.h"
 
-#include "base/assert.h"
 #include "base/hash.h"
+#include <errno.h>
+#include <stdlib.h>
 
-/* The candidate that holds this place, when each takes as many places as it weighs. */
-static unsigned at_place(const struct hf_candidate *candidates, uint64_t place)
+int hf_mod_init(struct hf_balance_table *table)
 {
-    unsigned i = 0;
-    while (place >= candidates[i].weight)
-        place -= candidates[i++].weight;
-    return i;
+    table->ends = calloc(table->order_count, sizeof(*table->ends));
+    if (table->ends == NULL)
+        return -ENOMEM;
+    uint32_t end = 0;
+    for (unsigned i = 0; i < table->order_count; i++)
+        table->ends[i] = end += table->members[table->order[i]].weight;
+    return 0;
 }
 
-static bool eligible(const struct hf_candidate *one)
+unsigned hf_mod_holder(const struct hf_balance_table *table, uint32_t place)
 {
-    return one->usable && one->weight > 0;
-}
-
-int hf_balance_mod(const struct hf_candidate *candidates, unsigned count, uint64_t hash)
-{
-    REQUIRE(count <= HF_BALANCE_CANDIDATES_MAX);
-    uint64_t places = 0;
-    for (unsigned i = 0; i < count; i++)
-        places += candidates[i].weight;
-    if (places == 0)
-        return -1;
-    unsigned named = 0;
-    for (unsigned i = 0; i < HF_BALANCE_MOD_TRIES; i++) {
-        named = at_place(candidates, hash % places);
-        if (eligible(&candidates[named]))
-            return (int)named;
-        hash = hf_hash_mix(hash, i);
+    if (table->uniform > 0)
+        return table->order[place / table->uniform];
+    unsigned low = 0, high = table->order_count - 1;
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (table->ends[middle] > place)
+            high = middle;
+        else
+            low = middle + 1;
     }
-    for (unsigned step = 1; step <= count; step++) {
-        unsigned next = (named + step) % count;
-        if (eligible(&candidates[next]))
-            return (int)next;
+    return table->order[low];
+}
+
+unsigned hf_mod_named(const struct hf_balance_table *table, uint64_t hash)
+{
+    return hf_mod_holder(table, (uint32_t)(hash % table->places));
+}
+
+int hf_mod_follow(const struct hf_balance_table *table, uint64_t hash,
+                  const struct hf_candidate *candidates)
+{
+    for (unsigned i = 0; i < HF_BALANCE_WALK_MAX; i++) {
+        int member = hf_balance_named(table, hash);
+        if (hf_table_eligible(&candidates[member]))
+            return member;
+        hash = hf_hash_mix(hash, i);
     }
     return -1;
 }

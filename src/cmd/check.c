@@ -82,6 +82,12 @@ static int tell(const char *file, const struct hf_config_report *report, int err
     return HF_EXIT_FAILED;
 }
 
+static void print_bound(uint32_t percent)
+{
+    if (percent > 0)
+        printf(", at most %u.%02u of the fair share", percent / 100, percent % 100);
+}
+
 static void print_affinity(const struct hf_affinity *affinity)
 {
     switch (affinity->kind) {
@@ -101,13 +107,29 @@ static void print_affinity(const struct hf_affinity *affinity)
         printf("hash of the client's address (/%u, /%u)", affinity->ipv4_prefix,
                affinity->ipv6_prefix);
         break;
+    case HF_AFFINITY_HEADER:
+        printf("hash of field %s", affinity->name);
+        break;
+    case HF_AFFINITY_QUERY:
+        printf("hash of ?%s=", affinity->name);
+        break;
+    case HF_AFFINITY_PATH_PARAM:
+        printf("hash of ;%s=", affinity->name);
+        break;
     }
+    if (affinity->kind == HF_AFFINITY_COOKIE_INSERT)
+        return;
+    if (affinity->hash != HF_HASH_MOD)
+        printf(" by %s", hf_balance_hash_word(affinity->hash));
+    print_bound(affinity->bounded_percent);
 }
 
 static void print_pool(const struct hf_pool *pool)
 {
-    printf("  pool %s: %u server%s, %s, affinity: ", pool->name, pool->server_count,
+    printf("  pool %s: %u server%s, %s", pool->name, pool->server_count,
            pool->server_count == 1 ? "" : "s", hf_balance_word(pool->balance));
+    print_bound(pool->bounded_percent);
+    fputs(", affinity: ", stdout);
     if (pool->affinity_count == 0)
         fputs("none", stdout);
     for (unsigned i = 0; i < pool->affinity_count; i++) {

@@ -65,6 +65,18 @@ static void check_failback(struct hf_loader *loader, const struct hf_pool *pool,
                        "error");
 }
 
+static void check_bounded(struct hf_loader *loader, const struct hf_pool *pool,
+                          const struct hf_pool_draft *draft)
+{
+    enum hf_hash hash = HF_HASH_MOD;
+    if (pool->bounded_percent > 0 && !hf_balance_is_hash(pool->balance, &hash))
+        hf_loader_tell(
+            loader, hf_yaml_line(draft->node, "bounded_load"),
+            "'bounded_load' with balance: %s: it bounds a hash; write balance: maglev, or "
+            "leave it out",
+            hf_balance_word(pool->balance));
+}
+
 void hf_finish_pools(struct hf_loader *loader)
 {
     const struct hf_config *config = loader->config;
@@ -82,6 +94,7 @@ void hf_finish_pools(struct hf_loader *loader)
             check_server(loader, draft, i);
         check_weights(loader, draft);
         check_failback(loader, &config->pools[p], draft);
+        check_bounded(loader, &config->pools[p], draft);
     }
     if (servers > HF_SERVERS_MAX)
         hf_loader_tell(loader, hf_yaml_line(loader->root, "pools"),
@@ -159,6 +172,21 @@ static void finish_insert(struct hf_loader *loader, const struct hf_pool *pool,
     make_scope(loader, pool, affinity);
 }
 
+/* Links are passed on: one must not decide over the pin of who follows it. */
+static void check_order(struct hf_loader *loader, const struct hf_pool *pool,
+                        const struct hf_pool_draft *draft, unsigned inserted)
+{
+    for (unsigned i = 0; i < inserted; i++) {
+        enum hf_affinity_kind kind = pool->affinities[i].kind;
+        if (kind == HF_AFFINITY_QUERY || kind == HF_AFFINITY_PATH_PARAM)
+            hf_loader_tell(
+                loader, draft->affinity_nodes[i]->line,
+                "a part of the URL stands before the cookie '%s' and would decide over a "
+                "client's own pin: write the cookie first",
+                pool->affinities[inserted].cookie);
+    }
+}
+
 void hf_finish_affinity(struct hf_loader *loader)
 {
     for (unsigned p = 0; p < loader->config->pool_count; p++) {
@@ -176,6 +204,7 @@ void hf_finish_affinity(struct hf_loader *loader)
                                "pins a client; leave one out",
                                inserted->line);
             inserted = node;
+            check_order(loader, pool, &loader->pools[p], i);
             finish_insert(loader, pool, affinity, node);
         }
     }

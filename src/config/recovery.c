@@ -128,7 +128,8 @@ static void write_return(FILE *out, const struct hf_pool *pool)
 
 static bool is_sticky(const struct hf_pool *pool)
 {
-    return pool->affinity_count > 0 || pool->balance == HF_BALANCE_IP_HASH;
+    enum hf_hash hash = HF_HASH_MOD;
+    return pool->affinity_count > 0 || hf_balance_is_hash(pool->balance, &hash);
 }
 
 static void write_sessions(FILE *out, const struct hf_pool *pool)

@@ -8,6 +8,8 @@
 
 enum { MINUTE = 60 * 1000, DAY = 24 * 60 * MINUTE };
 #define YEARS_10 (3650ull * DAY)
+/* Told as not built yet by unsupported.c, by its own key. */
+#define NOT_BUILT ((enum hf_affinity_kind)HF_MODE_NOT_BUILT)
 
 // clang-format off
 static const struct hf_word mode_words[] = {{"insert", HF_COOKIE_INSERT},
@@ -21,8 +23,10 @@ static const struct hf_word secure_words[] = {
 static const struct hf_word source_ip_words[] = {{"hash", HF_SOURCE_IP_HASH},
                                                  {"table", HF_MODE_NOT_BUILT}, {NULL, 0}};
 static const struct hf_word hash_words[] = {
-    {"mod", HF_HASH_MOD}, {"cookie", HF_HASH_OF_COOKIE}, {"maglev", HF_MODE_NOT_BUILT},
-    {"ring", HF_MODE_NOT_BUILT}, {"rendezvous", HF_MODE_NOT_BUILT}, {NULL, 0}};
+#define HF_HASH_ROW(id, word, ...) {word, HF_HASH_##id},
+#include "balance/algorithms.def"
+#undef HF_HASH_ROW
+    {"cookie", HF_HASH_OF_COOKIE}, {NULL, 0}};
 
 static const struct hf_key affinity_keys[] = {
     {.key = "cookie", .type = &hf_type_text, HF_FIELD(struct hf_affinity_draft, cookie),
@@ -58,9 +62,12 @@ static const struct hf_key affinity_keys[] = {
      HF_FIELD(struct hf_affinity_draft, ipv6_prefix), .low = 1, .high = 128, .fallback = "64",
      .example = "56"},
     {.key = "learn", .type = &hf_type_text, .high = 127, .example = "JSESSIONID"},
-    {.key = "header", .type = &hf_type_text, .high = 127, .example = "X-Tenant"},
-    {.key = "query", .type = &hf_type_text, .high = 127, .example = "session"},
-    {.key = "path_param", .type = &hf_type_text, .high = 127, .example = "jsessionid"},
+    {.key = "header", .type = &hf_type_text, HF_FIELD(struct hf_affinity_draft, header),
+     .high = 127, .example = "X-Tenant"},
+    {.key = "query", .type = &hf_type_text, HF_FIELD(struct hf_affinity_draft, query),
+     .high = 127, .example = "session"},
+    {.key = "path_param", .type = &hf_type_text, HF_FIELD(struct hf_affinity_draft, path_param),
+     .high = 127, .example = "jsessionid"},
     {.key = "route", .type = &hf_type_text, HF_FIELD(struct hf_affinity_draft, route),
      .high = 127, .example = "JSESSIONID"},
     {.key = "separator", .type = &hf_type_text, HF_FIELD(struct hf_affinity_draft, separator),
@@ -70,25 +77,34 @@ static const struct hf_key affinity_keys[] = {
      .example = "30m"},
     {.key = "size", .type = &hf_type_number, .low = 1, .high = 1000ull * 1000 * 1000,
      .fallback = "1000000", .example = "10000000"},
-    {.key = "bounded_load", .type = &hf_type_ratio, .low = 1, .high = 100, .example = "1.25"},
+    {.key = "bounded_load", .type = &hf_type_ratio,
+     HF_FIELD(struct hf_affinity_draft, bounded_percent), .low = 1, .high = 100,
+     .example = "1.25"},
 };
 
 /* The key that names a strategy, and the others it knows. */
 static const struct strategy {
     const char *key;
-    const char *also; /* words between blanks */
+    const char *also;           /* words between blanks */
+    enum hf_affinity_kind kind; /* with a hash where there can be one */
 } strategies[] = {
     {"cookie", " mode hash idle lifetime max_age same_site secure http_only partitioned path "
-               "domain bounded_load "},
-    {"source_ip", " hash ipv4_prefix ipv6_prefix expire size bounded_load "},
-    {"learn", " expire size "},
-    {"header", " hash expire size bounded_load "},
-    {"query", " hash expire size bounded_load "},
-    {"path_param", " hash expire size bounded_load "},
-    {"route", " separator "},
+               "domain bounded_load ", HF_AFFINITY_HASH_COOKIE},
+    {"source_ip", " hash ipv4_prefix ipv6_prefix expire size bounded_load ", HF_AFFINITY_SOURCE_IP},
+    {"learn", " expire size ", NOT_BUILT},
+    {"header", " hash expire size bounded_load ", HF_AFFINITY_HEADER},
+    {"query", " hash expire size bounded_load ", HF_AFFINITY_QUERY},
+    {"path_param", " hash expire size bounded_load ", HF_AFFINITY_PATH_PARAM},
+    {"route", " separator ", HF_AFFINITY_ROUTE},
 };
 // clang-format on
 enum { STRATEGY_COUNT = sizeof(strategies) / sizeof(strategies[0]) };
+
+static bool is_named(const struct strategy *strategy)
+{
+    return strategy->kind == HF_AFFINITY_HEADER || strategy->kind == HF_AFFINITY_QUERY ||
+           strategy->kind == HF_AFFINITY_PATH_PARAM;
+}
 
 static bool knows(const struct strategy *strategy, const char *key)
 {
@@ -183,6 +199,55 @@ static void name_param(struct hf_loader *loader, const struct hf_affinity_draft 
             *at = (char)(*at - 'A' + 'a');
 }
 
+#define TOKEN_BYTES                                                                                \
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~" /* 9110 5.6.2  \
+                                                                                     */
+
+/* A name that no request can carry would never be found. */
+static bool check_name(struct hf_loader *loader, const struct hf_yaml *node, const char *name)
+{
+    if (strcmp(node->key, "header") == 0 && name[strspn(name, TOKEN_BYTES)] != '\0') {
+        hf_loader_tell(loader, node->line,
+                       "'header' is '%.60s': write the name of a field: letters, digits and "
+                       "!#$%%&'*+-.^_`|~ only",
+                       name);
+        return false;
+    }
+    if (strcmp(node->key, "header") != 0 && strpbrk(name, " \"#&/;<=>?\\") != NULL) {
+        hf_loader_tell(loader, node->line,
+                       "'%s' is '%.60s': write the parameter's name as it stands in a URL, "
+                       "escapes included, such as %s: session",
+                       node->key, name, node->key);
+        return false;
+    }
+    return true;
+}
+
+/* A strategy that looks for a name in the request: without a hash it would be a table. */
+static bool check_named(struct hf_loader *loader, const struct hf_yaml *node, const char *key)
+{
+    static const char *const table_only[] = {"expire", "size"};
+    const struct hf_yaml *named = hf_yaml_get(node, key);
+    bool good = check_name(loader, named, named->text);
+    if (hf_yaml_get(node, "hash") == NULL) {
+        hf_report_add(loader->report, named->key_line,
+                      "not supported yet: %s without hash: write {%s: %.60s, hash: mod}", key, key,
+                      named->text);
+        loader->unsupported++;
+        return false;
+    }
+    for (unsigned i = 0; i < sizeof(table_only) / sizeof(table_only[0]); i++) {
+        const struct hf_yaml *extra = hf_yaml_get(node, table_only[i]);
+        if (extra == NULL)
+            continue;
+        hf_loader_tell(loader, extra->key_line,
+                       "'%s' with 'hash': a hash remembers nothing; leave '%s' or 'hash' out",
+                       table_only[i], table_only[i]);
+        good = false;
+    }
+    return good;
+}
+
 static void add_strategy(struct hf_loader *loader, const struct hf_yaml *node,
                          const struct hf_affinity_draft *draft, enum hf_affinity_kind kind)
 {
@@ -191,16 +256,24 @@ static void add_strategy(struct hf_loader *loader, const struct hf_yaml *node,
     REQUIRE(pool->affinity_count < HF_AFFINITIES_MAX);
     pool_draft->affinity_nodes[pool->affinity_count] = node;
     struct hf_affinity *affinity = &pool->affinities[pool->affinity_count++];
-    *affinity = (struct hf_affinity){.kind = kind,
-                                     .secure = (enum hf_secure)draft->secure,
-                                     .idle_s = draft->idle_s,
-                                     .lifetime_s = draft->lifetime_s,
-                                     .ipv4_prefix = draft->ipv4_prefix,
-                                     .ipv6_prefix = draft->ipv6_prefix};
-    if (kind == HF_AFFINITY_SOURCE_IP)
+    *affinity = (struct hf_affinity){
+        .kind = kind,
+        .secure = (enum hf_secure)draft->secure,
+        .hash = draft->hash == HF_HASH_OF_COOKIE ? HF_HASH_MOD : (enum hf_hash)draft->hash,
+        .bounded_percent = draft->bounded_percent,
+        .idle_s = draft->idle_s,
+        .lifetime_s = draft->lifetime_s,
+        .ipv4_prefix = draft->ipv4_prefix,
+        .ipv6_prefix = draft->ipv6_prefix};
+    const char *name = draft->header  ? draft->header
+                       : draft->query ? draft->query
+                                      : draft->path_param;
+    if (name != NULL)
+        affinity->name = hf_loader_copy(loader, name);
+    const char *cookie = kind == HF_AFFINITY_ROUTE ? draft->route : draft->cookie;
+    if (cookie == NULL)
         return;
-    affinity->cookie =
-        hf_loader_copy(loader, kind == HF_AFFINITY_ROUTE ? draft->route : draft->cookie);
+    affinity->cookie = hf_loader_copy(loader, cookie);
     if (kind == HF_AFFINITY_COOKIE_PREFIX || kind == HF_AFFINITY_ROUTE)
         affinity->attributes.name = hf_slice_text(affinity->cookie);
     if (kind == HF_AFFINITY_ROUTE)
@@ -242,18 +315,19 @@ static void check_affinity(struct hf_loader *loader, const struct hf_yaml *node,
     }
     if (!good || (is_cookie && !check_cookie(loader, node)))
         return;
-    /* The others are told as not built yet by unsupported.c, each by its own key. */
-    if (is_cookie && hash == NULL && draft->mode == HF_COOKIE_PREFIX) {
-        if (check_prefix(loader, node))
-            add_strategy(loader, node, draft, HF_AFFINITY_COOKIE_PREFIX);
-    } else if (is_cookie) {
-        add_strategy(loader, node, draft,
-                     hash ? HF_AFFINITY_HASH_COOKIE : HF_AFFINITY_COOKIE_INSERT);
-    } else if (strcmp(strategy->key, "source_ip") == 0) {
-        add_strategy(loader, node, draft, HF_AFFINITY_SOURCE_IP);
-    } else if (strcmp(strategy->key, "route") == 0 && check_separator(loader, node, draft)) {
-        add_strategy(loader, node, draft, HF_AFFINITY_ROUTE);
-    }
+    if (is_named(strategy) && !check_named(loader, node, strategy->key))
+        return;
+    enum hf_affinity_kind kind = strategy->kind;
+    if (is_cookie && hash == NULL)
+        kind =
+            draft->mode == HF_COOKIE_PREFIX ? HF_AFFINITY_COOKIE_PREFIX : HF_AFFINITY_COOKIE_INSERT;
+    bool checked = true;
+    if (kind == HF_AFFINITY_COOKIE_PREFIX)
+        checked = check_prefix(loader, node);
+    else if (kind == HF_AFFINITY_ROUTE)
+        checked = check_separator(loader, node, draft);
+    if (checked && kind != NOT_BUILT)
+        add_strategy(loader, node, draft, kind);
 }
 
 const struct hf_schema hf_schema_affinity = {"pools[].affinity[]", "a strategy",

@@ -205,10 +205,13 @@ static const struct hf_schema on_loss_schema = {"pools[].on_loss", "on_loss",
                                                 HF_KEYS(on_loss_keys)};
 
 static const struct hf_word balance_words[] = {
-    {"round_robin", HF_BALANCE_ROUND_ROBIN}, {"least_connections", HF_BALANCE_LEAST_CONNECTIONS},
-    {"p2c", HF_BALANCE_P2C}, {"random", HF_BALANCE_RANDOM}, {"ip_hash", HF_BALANCE_IP_HASH},
-    {"maglev", HF_MODE_NOT_BUILT}, {"ring", HF_MODE_NOT_BUILT},
-    {"rendezvous", HF_MODE_NOT_BUILT}, {"jump", HF_MODE_NOT_BUILT}, {NULL, 0}};
+#define HF_BALANCER_ROW(id, word, ...) {word, HF_BALANCE_##id},
+#define HF_HASH_ROW(id, word, balancer_id, balancer_word, ...) \
+    {balancer_word, HF_BALANCE_##balancer_id},
+#include "balance/algorithms.def"
+#undef HF_BALANCER_ROW
+#undef HF_HASH_ROW
+    {NULL, 0}};
 static const struct hf_word failback_words[] = {
     {"stay", HF_FAILBACK_STAY}, {"return", HF_FAILBACK_RETURN},
     {"temporary", HF_FAILBACK_TEMPORARY}, {NULL, 0}};
@@ -334,6 +337,8 @@ static const struct hf_key pool_keys[] = {
      .example = "shop"},
     {.key = "balance", .type = &hf_type_word, HF_FIELD(struct hf_pool, balance),
      .words = balance_words, .fallback = "round_robin", .example = "least_connections"},
+    {.key = "bounded_load", .type = &hf_type_ratio, HF_FIELD(struct hf_pool, bounded_percent),
+     .low = 1, .high = 100, .example = "1.25"},
     {.key = "affinity", .type = &hf_type_mappings, .schema = &hf_schema_affinity, .low = 0,
      .high = HF_AFFINITIES_MAX, .place = hf_schema_place_affinity, .fallback = "[]",
      .example = "[{cookie: HOLDFAST, mode: insert}]"},

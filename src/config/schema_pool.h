@@ -6,7 +6,7 @@
  * out of every snapshot. */
 enum { HF_MODE_NOT_BUILT = 255 };
 
-enum hf_hash_mode { HF_HASH_MOD, HF_HASH_OF_COOKIE /* {hash: cookie, cookie: NAME}: mod N too */ };
+enum { HF_HASH_OF_COOKIE = HF_HASH_COUNT /* {hash: cookie, cookie: NAME}: mod N */ };
 enum hf_source_ip_mode { HF_SOURCE_IP_HASH };
 enum hf_cookie_mode { HF_COOKIE_INSERT, HF_COOKIE_PREFIX };
 

@@ -336,7 +336,7 @@ static int read_ratio(struct hf_loader *loader, const struct hf_key *key,
     bool digits = text[strspn(text, "0123456789.")] == '\0';
     if (!digits || *end != '\0' || value < (double)key->low || value > (double)key->high)
         return tell_value(loader, key, node, "write a number from 1 to 100");
-    (void)field;
+    *(uint32_t *)field = (uint32_t)(value * 100 + 0.5); /* kept in percent */
     return 0;
 }
 

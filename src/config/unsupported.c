@@ -11,21 +11,10 @@ static const struct row {
     {"listeners[]", "tls", NULL, "terminate TLS in front and list that proxy in trusted_proxies"},
     {"listeners[]", "proxy_protocol", "true", "use X-Forwarded-For and trusted_proxies"},
     {"listeners[]", "protocol", "tcp", "use http"},
-    {"pools[]", "balance", "maglev", "use ip_hash, or affinity"},
-    {"pools[]", "balance", "ring", "use ip_hash, or affinity"},
-    {"pools[]", "balance", "rendezvous", "use ip_hash, or affinity"},
-    {"pools[]", "balance", "jump", "use ip_hash, or affinity"},
     {"pools[]", "session", NULL, "leave it out"},
     {"pools[].servers[]", "agent", NULL, "leave it out"},
     {"pools[].affinity[]", "source_ip", "table", "use source_ip: hash"},
     {"pools[].affinity[]", "learn", NULL, "use {cookie: HOLDFAST, mode: insert}"},
-    {"pools[].affinity[]", "header", NULL, "use {cookie: NAME, hash: mod}"},
-    {"pools[].affinity[]", "query", NULL, "use {cookie: NAME, hash: mod}"},
-    {"pools[].affinity[]", "path_param", NULL, "use {cookie: NAME, hash: mod}"},
-    {"pools[].affinity[]", "hash", "maglev", "use hash: mod"},
-    {"pools[].affinity[]", "hash", "ring", "use hash: mod"},
-    {"pools[].affinity[]", "hash", "rendezvous", "use hash: mod"},
-    {"pools[].affinity[]", "bounded_load", NULL, "leave it out"},
 };
 // clang-format on
 

@@ -86,20 +86,12 @@ static const char *const told[] = {
     "15: not supported yet: tls of a listener: ",
     "16: not supported yet: proxy_protocol: true of a listener: ",
     "17: not supported yet: protocol: tcp of a listener: ",
-    "21: not supported yet: balance: maglev of a pool: ",
-    "24: not supported yet: hash: ring of a strategy: ",
-    "24: not supported yet: bounded_load of a strategy: ",
     "25: not supported yet: source_ip: table of a strategy: ",
     "26: not supported yet: session of a pool: ",
     "32: not supported yet: agent of a server: ",
-    "34: not supported yet: balance: jump of a pool: ",
-    "36: not supported yet: header of a strategy: ",
-    "36: not supported yet: hash: rendezvous of a strategy: ",
-    "36: not supported yet: query of a strategy: ",
-    "37: not supported yet: path_param of a strategy: ",
+    "36: not supported yet: query without hash: ",
+    "37: not supported yet: path_param without hash: ",
     "37: not supported yet: learn of a strategy: ",
-    "40: not supported yet: balance: rendezvous of a pool: ",
-    "41: not supported yet: balance: ring of a pool: ",
 };
 // clang-format on
 enum { TOLD_COUNT = sizeof(told) / sizeof(told[0]) };

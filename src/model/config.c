@@ -10,17 +10,38 @@
 
 enum { HF_CONFIG_MAGIC = 0x434f4e46 };
 
+static const struct balancer {
+    const char *word;
+    bool needs_cost;
+} balancers[HF_BALANCE_COUNT] = {
+#define HF_BALANCER_ROW(id, word, needs_cost, ...) [HF_BALANCE_##id] = {word, needs_cost},
+#define HF_HASH_ROW(id, word, balancer_id, balancer_word, ...)                                     \
+    [HF_BALANCE_##balancer_id] = {balancer_word, false},
+#include "balance/algorithms.def"
+#undef HF_BALANCER_ROW
+#undef HF_HASH_ROW
+};
+enum { FIRST_HASH = HF_BALANCE_COUNT - HF_HASH_COUNT };
+
 const char *hf_balance_word(enum hf_balance balance)
 {
-    static const char *const words[] = {
-        [HF_BALANCE_ROUND_ROBIN] = "round_robin",
-        [HF_BALANCE_LEAST_CONNECTIONS] = "least_connections",
-        [HF_BALANCE_P2C] = "p2c",
-        [HF_BALANCE_RANDOM] = "random",
-        [HF_BALANCE_IP_HASH] = "ip_hash",
-    };
-    REQUIRE((unsigned)balance < sizeof(words) / sizeof(words[0]));
-    return words[balance];
+    REQUIRE((unsigned)balance < HF_BALANCE_COUNT);
+    return balancers[balance].word;
+}
+
+bool hf_balance_is_hash(enum hf_balance balance, enum hf_hash *ret_hash)
+{
+    REQUIRE((unsigned)balance < HF_BALANCE_COUNT);
+    if ((unsigned)balance < FIRST_HASH)
+        return false;
+    *ret_hash = (enum hf_hash)((unsigned)balance - FIRST_HASH);
+    return true;
+}
+
+bool hf_balance_needs_cost(enum hf_balance balance)
+{
+    REQUIRE((unsigned)balance < HF_BALANCE_COUNT);
+    return balancers[balance].needs_cost;
 }
 
 struct hf_config *hf_config_new(void)
@@ -83,6 +104,7 @@ static void pool_fini(struct hf_pool *pool)
 {
     for (unsigned i = 0; i < pool->affinity_count; i++) {
         free(pool->affinities[i].cookie);
+        free(pool->affinities[i].name);
         free(pool->affinities[i].path);
         free(pool->affinities[i].domain);
         free(pool->affinities[i].scope_text);
@@ -92,6 +114,8 @@ static void pool_fini(struct hf_pool *pool)
         hf_server_unref(&pool->servers[i].server);
     free(pool->servers);
     free(pool->places);
+    for (enum hf_hash hash = 0; hash < HF_HASH_COUNT; hash++)
+        hf_balance_table_free(&pool->tables[hash]);
     free(pool->on_loss_location);
     free(pool->health.path);
     free(pool->health.host);
@@ -179,10 +203,44 @@ const struct hf_pool *hf_config_route(const struct hf_config *config, struct hf_
     return NULL;
 }
 
-/* An open-addressed table of twice the servers, so that a look-up reads two places on average. */
-int hf_pool_index(struct hf_pool *pool)
+static int by_name(const void *a, const void *b)
 {
-    REQUIRE(pool->places == NULL && pool->server_count <= HF_POOL_SERVERS_MAX);
+    const struct hf_pool_server *const *one = a, *const *other = b;
+    return hf_server_compare_names((*one)->server->name, (*other)->server->name);
+}
+
+/* Several strategies with one hash share its table. */
+static int make_table(struct hf_pool *pool, enum hf_hash hash)
+{
+    const struct hf_pool_server *named[HF_POOL_SERVERS_MAX];
+    struct hf_balance_member members[HF_POOL_SERVERS_MAX];
+    if (pool->tables[hash] != NULL)
+        return 0;
+    for (unsigned i = 0; i < pool->server_count; i++)
+        named[i] = &pool->servers[i];
+    qsort(named, pool->server_count, sizeof(named[0]), by_name);
+    for (unsigned rank = 0; rank < pool->server_count; rank++) {
+        const struct hf_pool_server *one = named[rank];
+        members[one - pool->servers] = (struct hf_balance_member){
+            .id = one->server->id, .weight = one->backup ? 0 : one->weight, .rank = rank};
+    }
+    return hf_balance_table_new(hash, members, pool->server_count, &pool->tables[hash]);
+}
+
+static int make_tables(struct hf_pool *pool)
+{
+    enum hf_hash hash = HF_HASH_MOD;
+    int result = hf_balance_is_hash(pool->balance, &hash) ? make_table(pool, hash) : 0;
+    for (unsigned i = 0; result == 0 && i < pool->affinity_count; i++) {
+        if (pool->affinities[i].kind != HF_AFFINITY_COOKIE_INSERT)
+            result = make_table(pool, pool->affinities[i].hash);
+    }
+    return result;
+}
+
+/* An open-addressed table of twice the servers, so that a look-up reads two places on average. */
+static int make_places(struct hf_pool *pool)
+{
     unsigned size = 4;
     while (size < pool->server_count * 2)
         size *= 2;
@@ -199,6 +257,13 @@ int hf_pool_index(struct hf_pool *pool)
     pool->places = places;
     pool->place_mask = size - 1;
     return 0;
+}
+
+int hf_pool_index(struct hf_pool *pool)
+{
+    REQUIRE(pool->places == NULL && pool->server_count <= HF_POOL_SERVERS_MAX);
+    int result = make_places(pool);
+    return result == 0 ? make_tables(pool) : result;
 }
 
 int hf_pool_find(const struct hf_pool *pool, uint64_t server_id)

@@ -2,6 +2,7 @@
  * Made by config/, read by everyone, never changed after it was published. Times are ms, sizes
  * bytes. Threads: any reader; references are counted. Layer: model. */
 #pragma once
+#include "balance/table.h"
 #include "model/server.h"
 #include "net/address.h"
 #include "proto/cookie.h"
@@ -38,27 +39,38 @@ struct hf_listener_config {
     unsigned line; /* of the configuration file, for messages */
 };
 
+/* Pure algorithms first, then those that hash the client's address, in the order of enum hf_hash.
+ */
 enum hf_balance {
-    HF_BALANCE_ROUND_ROBIN,
-    HF_BALANCE_LEAST_CONNECTIONS,
-    HF_BALANCE_P2C,
-    HF_BALANCE_RANDOM,
-    HF_BALANCE_IP_HASH
+#define HF_BALANCER_ROW(id, ...) HF_BALANCE_##id,
+#define HF_HASH_ROW(id, word, balancer_id, ...) HF_BALANCE_##balancer_id,
+#include "balance/algorithms.def"
+#undef HF_BALANCER_ROW
+#undef HF_HASH_ROW
+    HF_BALANCE_COUNT
 };
 const char *hf_balance_word(enum hf_balance balance);
+/* Whether the balancer is a hash, and which. */
+bool hf_balance_is_hash(enum hf_balance balance, enum hf_hash *ret_hash);
+/* Whether it goes by the servers' response times, which are not measured otherwise. */
+bool hf_balance_needs_cost(enum hf_balance balance);
 
 enum hf_affinity_kind {
     HF_AFFINITY_COOKIE_INSERT,
     HF_AFFINITY_COOKIE_PREFIX,
     HF_AFFINITY_ROUTE,
     HF_AFFINITY_HASH_COOKIE,
-    HF_AFFINITY_SOURCE_IP
+    HF_AFFINITY_SOURCE_IP,
+    HF_AFFINITY_HEADER,
+    HF_AFFINITY_QUERY,
+    HF_AFFINITY_PATH_PARAM
 };
 enum hf_secure { HF_SECURE_AUTO, HF_SECURE_ALWAYS, HF_SECURE_NEVER };
 
 struct hf_affinity { /* one strategy of a pool; owned texts */
     enum hf_affinity_kind kind;
-    char *cookie;                           /* name; of all kinds but SOURCE_IP */
+    char *cookie;                           /* name; of the kinds that look for a cookie */
+    char *name;                             /* HEADER, QUERY, PATH_PARAM: of what is looked at */
     struct hf_cookie_attributes attributes; /* texts point into owned strings; of COOKIE_PREFIX and
                                                ROUTE the name alone */
     char *path, *domain; /* owned, what attributes point to; domain may be NULL */
@@ -66,7 +78,9 @@ struct hf_affinity { /* one strategy of a pool; owned texts */
     uint64_t idle_s, lifetime_s; /* 0 = unlimited */
     struct hf_slice scope;       /* of the token: "pool\0cookie", owned by `scope_text` */
     char *scope_text;
-    uint8_t ipv4_prefix, ipv6_prefix; /* SOURCE_IP (mod N) */
+    uint8_t ipv4_prefix, ipv6_prefix; /* SOURCE_IP */
+    enum hf_hash hash;                /* of all but COOKIE_INSERT */
+    uint32_t bounded_percent;         /* of its fair share a server may take; 0 = no bound */
     char separator;                   /* ROUTE: in front of the server's name */
     char *param;                      /* owned; ROUTE: the cookie's name in lower case */
 };
@@ -125,6 +139,7 @@ struct hf_pool_place { /* of the table id -> position; server_id 0 = free */
 struct hf_pool {
     char name[HF_NAME_MAX];
     enum hf_balance balance;
+    uint32_t bounded_percent; /* as in hf_affinity, of a balancer that is a hash */
     struct hf_affinity affinities[HF_AFFINITIES_MAX];
     unsigned affinity_count;
     enum hf_failback failback;
@@ -140,6 +155,7 @@ struct hf_pool {
     unsigned index;               /* in config->pools */
     struct hf_pool_place *places; /* owned; NULL = hf_pool_find walks the servers */
     unsigned place_mask;          /* places - 1 */
+    struct hf_balance_table *tables[HF_HASH_COUNT]; /* owned; NULL = nobody asks for that hash */
 };
 
 struct hf_route {
@@ -189,7 +205,9 @@ const struct hf_pool *hf_config_route(const struct hf_config *config, struct hf_
                                       struct hf_slice path);
 /* Sets the defaults of a pool: zeroes it but for what absent keys mean. */
 void hf_pool_init(struct hf_pool *pool);
-/* Builds the table hf_pool_find looks in, after the last server was added. 0 or -ENOMEM. */
+/* Builds what is looked up by: the places of hf_pool_find and a table for each hash that balancer
+ * and strategies ask for, over the servers that are no backups. After the last server and strategy
+ * was added, and once. 0 or -ENOMEM. */
 int hf_pool_index(struct hf_pool *pool);
 /* The position of a server in the pool, or -1. O(1) after hf_pool_index. */
 int hf_pool_find(const struct hf_pool *pool, uint64_t server_id);

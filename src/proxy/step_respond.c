@@ -146,7 +146,7 @@ static void note_head(struct hf_exchange *x)
     x->status = x->response.status;
     x->head_us = hf_loop_now_us(worker->loop);
     hf_histogram_record(&worker->counts.response_us, x->head_us - x->sent_us);
-    if (x->pool->balance == HF_BALANCE_P2C)
+    if (hf_balance_needs_cost(x->pool->balance))
         note_latency(x->target->server, x->head_us - x->sent_us, x->head_us);
     if (x->tried_count > 0)
         hf_histogram_record(&worker->counts.recovery_us, x->head_us - x->start_us);

@@ -15,7 +15,8 @@ LAYERS = [
     {"cmd"},
 ]
 SIBLINGS = {
-    "model": {"net", "proto"},  # addresses and cookie attributes are values of a configuration
+    # addresses, cookie attributes and what hashes precompute are values of a configuration
+    "model": {"balance", "net", "proto"},
 }
 # Whatever the layers say: who must run without whom.
 NEVER = {

@@ -14,5 +14,6 @@ enum hf_affinity_verdict hf_hash_cookie_identify(struct hf_affinity_worker *work
     hf_cookie_find(request->head, hf_slice_text(affinity->cookie), &found);
     if (found.count == 0 || found.value.size == 0)
         return HF_AFFINITY_NONE;
-    return hf_strategy_follow_hash(pool, hf_hash64(found.value, 0), request->now_ms, choice);
+    return hf_strategy_follow_hash(pool, affinity, hf_hash64(found.value, 0), request->now_ms,
+                                   choice);
 }

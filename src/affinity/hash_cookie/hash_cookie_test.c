@@ -119,6 +119,7 @@ static void test_backups_take_no_place(void **unused)
 {
     f.pool->servers[1].backup = true;
     f.pool->servers[2].weight = 0;
+    hf_fixture_rebuild(&f);
     static const int places[] = {0, 3, 4};
     for (unsigned client = 0; client < 200; client++) {
         come(client);

@@ -21,5 +21,5 @@ enum hf_affinity_verdict hf_source_ip_identify(struct hf_affinity_worker *worker
     REQUIRE(affinity->kind == HF_AFFINITY_SOURCE_IP);
     uint64_t hash =
         hf_source_ip_hash(request->client, affinity->ipv4_prefix, affinity->ipv6_prefix);
-    return hf_strategy_follow_hash(pool, hash, request->now_ms, choice);
+    return hf_strategy_follow_hash(pool, affinity, hash, request->now_ms, choice);
 }
