@@ -143,6 +143,27 @@ static bool contains(const uint16_t *tried, unsigned tried_count, int server)
     return false;
 }
 
+/* The hash that chose, with its key; false when none did. A balancer's key is not kept: any stands
+ * in for it, and the bound holds. */
+static bool hash_of(const struct hf_pool *pool, const struct hf_affinity_choice *choice,
+                    struct hf_candidates_hash *ret_by)
+{
+    struct hf_candidates_hash by = {.key = choice->client_id};
+    if (choice->strategy < 0) {
+        if (!hf_balance_is_hash(pool->balance, &by.hash))
+            return false;
+        by.bounded_percent = pool->bounded_percent;
+    } else {
+        const struct hf_affinity *affinity = &pool->affinities[choice->strategy];
+        if (!hf_affinity_is_hash(affinity))
+            return false;
+        by.hash = affinity->hash;
+        by.bounded_percent = affinity->bounded_percent;
+    }
+    *ret_by = by;
+    return true;
+}
+
 int hf_affinity_next(struct hf_affinity_worker *worker, const struct hf_pool *pool,
                      const struct hf_affinity_choice *choice, const uint16_t *tried,
                      unsigned tried_count, uint64_t now_ms)
@@ -152,6 +173,12 @@ int hf_affinity_next(struct hf_affinity_worker *worker, const struct hf_pool *po
     if (choice->returning && choice->owner >= 0 && !contains(tried, tried_count, choice->owner) &&
         hf_server_serves(pool->servers[choice->owner].server, now_ms))
         return choice->owner;
+    struct hf_candidates_hash by = {0};
+    if (hash_of(pool, choice, &by)) {
+        by.tried = tried;
+        by.tried_count = tried_count;
+        return hf_candidates_follow(pool, &by, -1, now_ms);
+    }
     return hf_candidates_rendezvous(pool, choice->client_id, tried, tried_count, now_ms);
 }
 

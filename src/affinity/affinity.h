@@ -88,8 +88,8 @@ void hf_affinity_identify(struct hf_affinity_worker *worker, const struct hf_poo
                           const struct hf_affinity_request *request,
                           struct hf_affinity_choice *ret_choice);
 /* The next candidate after choice->server failed, never one already tried; -1 when none is left.
- * A client with a key meets the same fall-back each time: rendezvous on client_id. tried: indexes
- * already used, [tried_count]. */
+ * A client with a key meets the same fall-back each time: the next of a hash's own sequence, within
+ * its bound, else rendezvous on client_id. tried: indexes already used, [tried_count]. */
 int hf_affinity_next(struct hf_affinity_worker *worker, const struct hf_pool *pool,
                      const struct hf_affinity_choice *choice, const uint16_t *tried,
                      unsigned tried_count, uint64_t now_ms);

@@ -93,8 +93,10 @@ static int balance_hash(const struct hf_pool *pool, enum hf_hash hash,
                         const struct hf_affinity_request *request)
 {
     const struct hf_candidates_hash by = {
-        hash, pool->bounded_percent,
-        hf_source_ip_hash(request->client, HF_SOURCE_IP_IPV4_PREFIX, HF_SOURCE_IP_IPV6_PREFIX)};
+        .hash = hash,
+        .bounded_percent = pool->bounded_percent,
+        .key =
+            hf_source_ip_hash(request->client, HF_SOURCE_IP_IPV4_PREFIX, HF_SOURCE_IP_IPV6_PREFIX)};
     int named = hf_candidates_named(pool, &by);
     if (named >= 0 && by.bounded_percent == 0 &&
         hf_server_accepts(pool->servers[named].server, request->now_ms))
@@ -155,7 +157,8 @@ int hf_candidates_follow(const struct hf_pool *pool, const struct hf_candidates_
 {
     REQUIRE(pool->tables[by->hash] != NULL && stays < (int)pool->server_count);
     struct hf_candidate candidates[HF_POOL_SERVERS_MAX];
-    for (enum tier tier = 0; tier < TIER_COUNT; tier++) {
+    int found = -1;
+    for (enum tier tier = 0; tier < TIER_COUNT && found < 0; tier++) {
         unsigned usable = fill(pool, tier, now_ms, candidates);
         if (stays >= 0) {
             usable += !candidates[stays].usable;
@@ -163,9 +166,10 @@ int hf_candidates_follow(const struct hf_pool *pool, const struct hf_candidates_
         }
         if (usable == 0)
             continue;
+        leave_out(candidates, pool->server_count, by->tried, by->tried_count);
         if (by->bounded_percent > 0)
             hf_balance_bound(candidates, pool->server_count, by->bounded_percent);
-        return hf_balance_follow(pool->tables[by->hash], by->key, candidates, pool->server_count);
+        found = hf_balance_follow(pool->tables[by->hash], by->key, candidates, pool->server_count);
     }
-    return -1;
+    return found;
 }

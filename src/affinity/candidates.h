@@ -14,10 +14,12 @@ int hf_candidates_balance(struct hf_affinity_worker *worker, const struct hf_poo
 int hf_candidates_rendezvous(const struct hf_pool *pool, uint64_t client_id, const uint16_t *tried,
                              unsigned tried_count, uint64_t now_ms);
 
-struct hf_candidates_hash { /* a client by the hash of its key */
-    enum hf_hash hash;      /* the pool has its table */
-    uint32_t bounded_percent;
+struct hf_candidates_hash {   /* a client by the hash of its key */
+    enum hf_hash hash;        /* the pool has its table */
+    uint32_t bounded_percent; /* 0 = no bound */
     uint64_t key;
+    const uint16_t *tried; /* borrowed; servers left out, [tried_count] */
+    unsigned tried_count;
 };
 /* Whom the key names, whatever his state: among the servers that are no backups. */
 int hf_candidates_named(const struct hf_pool *pool, const struct hf_candidates_hash *by);

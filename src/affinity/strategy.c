@@ -14,7 +14,8 @@ enum hf_affinity_verdict hf_strategy_follow_hash(const struct hf_pool *pool,
                                                  const struct hf_affinity *affinity, uint64_t hash,
                                                  uint64_t now_ms, struct hf_affinity_choice *choice)
 {
-    const struct hf_candidates_hash by = {affinity->hash, affinity->bounded_percent, hash};
+    const struct hf_candidates_hash by = {
+        .hash = affinity->hash, .bounded_percent = affinity->bounded_percent, .key = hash};
     int server = hf_candidates_named(pool, &by);
     enum hf_affinity_verdict verdict = HF_AFFINITY_DOWN;
     if (server >= 0)

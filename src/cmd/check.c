@@ -117,7 +117,7 @@ static void print_affinity(const struct hf_affinity *affinity)
         printf("hash of ;%s=", affinity->name);
         break;
     }
-    if (affinity->kind == HF_AFFINITY_COOKIE_INSERT)
+    if (!hf_affinity_is_hash(affinity))
         return;
     if (affinity->hash != HF_HASH_MOD)
         printf(" by %s", hf_balance_hash_word(affinity->hash));

@@ -44,6 +44,24 @@ bool hf_balance_needs_cost(enum hf_balance balance)
     return balancers[balance].needs_cost;
 }
 
+bool hf_affinity_is_hash(const struct hf_affinity *affinity)
+{
+    switch (affinity->kind) {
+    case HF_AFFINITY_COOKIE_INSERT:
+    case HF_AFFINITY_COOKIE_PREFIX:
+    case HF_AFFINITY_ROUTE:
+        return false;
+    case HF_AFFINITY_HASH_COOKIE:
+    case HF_AFFINITY_SOURCE_IP:
+    case HF_AFFINITY_HEADER:
+    case HF_AFFINITY_QUERY:
+    case HF_AFFINITY_PATH_PARAM:
+        return true;
+    }
+    REQUIRE(!"a kind of the enumeration");
+    return false;
+}
+
 struct hf_config *hf_config_new(void)
 {
     struct hf_config *config = calloc(1, sizeof(*config));
@@ -232,7 +250,7 @@ static int make_tables(struct hf_pool *pool)
     enum hf_hash hash = HF_HASH_MOD;
     int result = hf_balance_is_hash(pool->balance, &hash) ? make_table(pool, hash) : 0;
     for (unsigned i = 0; result == 0 && i < pool->affinity_count; i++) {
-        if (pool->affinities[i].kind != HF_AFFINITY_COOKIE_INSERT)
+        if (hf_affinity_is_hash(&pool->affinities[i]))
             result = make_table(pool, pool->affinities[i].hash);
     }
     return result;

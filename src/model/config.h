@@ -79,11 +79,14 @@ struct hf_affinity { /* one strategy of a pool; owned texts */
     struct hf_slice scope;       /* of the token: "pool\0cookie", owned by `scope_text` */
     char *scope_text;
     uint8_t ipv4_prefix, ipv6_prefix; /* SOURCE_IP */
-    enum hf_hash hash;                /* of all but COOKIE_INSERT */
+    enum hf_hash hash;                /* where hf_affinity_is_hash */
     uint32_t bounded_percent;         /* of its fair share a server may take; 0 = no bound */
     char separator;                   /* ROUTE: in front of the server's name */
     char *param;                      /* owned; ROUTE: the cookie's name in lower case */
 };
+
+/* Whether its server follows from a hash of the key, so that `hash` means something. */
+bool hf_affinity_is_hash(const struct hf_affinity *affinity);
 
 enum hf_failback { HF_FAILBACK_STAY, HF_FAILBACK_RETURN, HF_FAILBACK_TEMPORARY };
 enum hf_on_loss { HF_ON_LOSS_FRESH, HF_ON_LOSS_ERROR, HF_ON_LOSS_REDIRECT };
