@@ -183,7 +183,7 @@ enum { LOOPS = 4, PER_LOOP = 16, VISITS = 3000, SLOTS = 3 };
 struct visitor {
     struct hf_limit_waiter waiter;
     struct guest_loop *home;
-    bool inside;
+    bool inside, waiting;
 };
 
 struct guest_loop {
@@ -217,6 +217,8 @@ static void go_out(struct visitor *visitor)
 static void visitor_woken(struct hf_limit_waiter *waiter, bool granted)
 {
     struct visitor *visitor = hf_container_of(waiter, struct visitor, waiter);
+    REQUIRE(visitor->waiting);
+    visitor->waiting = false;
     if (granted)
         go_in(visitor);
     else
@@ -227,9 +229,10 @@ static void act(struct guest_loop *guest, struct visitor *visitor)
 {
     if (visitor->inside) {
         go_out(visitor);
-    } else if (visitor->waiter.state != HF_LIMIT_IDLE) {
+    } else if (visitor->waiting) {
         if (hf_rng_below(&guest->rng, 8) == 0) {
             hf_limit_cancel(&visitor->waiter);
+            visitor->waiting = false;
             guest->cancelled++;
         }
     } else if (hf_limit_try(server)) {
@@ -238,6 +241,7 @@ static void act(struct guest_loop *guest, struct visitor *visitor)
         enum hf_limit_entry entry = hf_limit_wait(server, &guest->waker, &visitor->waiter);
         if (entry == HF_LIMIT_ENTERED)
             go_in(visitor);
+        visitor->waiting = entry == HF_LIMIT_WAITING;
         guest->full += entry == HF_LIMIT_FULL;
     }
 }
