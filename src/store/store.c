@@ -1,0 +1,202 @@
+#include "base/assert.h"
+#include "store/shard.h"
+#include <errno.h>
+#include <stdlib.h>
+
+enum { PLACES_A_VISIT = 4 }; /* buckets looked at for each record asked for */
+
+const char *hf_store_status_word(enum hf_store_status status)
+{
+    static const char *const words[] = {
+#define HF_STORE_STATUS_WORD(name, word) word,
+        HF_STORE_STATUSES(HF_STORE_STATUS_WORD)
+#undef HF_STORE_STATUS_WORD
+    };
+    REQUIRE((unsigned)status < sizeof(words) / sizeof(words[0]));
+    return words[status];
+}
+
+static bool valid_limit(size_t memory, enum hf_store_full full)
+{
+    return memory >= HF_STORE_MEMORY_MIN && memory <= HF_MEMORY_ADDRESSES &&
+           (full == HF_STORE_REFUSE || full == HF_STORE_EVICT);
+}
+
+int hf_store_new(const struct hf_store_options *options, struct hf_store **ret_store)
+{
+    if (!valid_limit(options->memory, options->full) || options->value_max > HF_STORE_VALUE_MAX)
+        return -EINVAL;
+    struct hf_store *store = calloc(1, sizeof(*store));
+    if (store == NULL)
+        return -ENOMEM;
+    store->magic = HF_STORE_MAGIC;
+    store->options = *options;
+    if (store->options.value_max == 0)
+        store->options.value_max = HF_STORE_VALUE_MAX;
+    int error = hf_memory_init(&store->memory, options->memory);
+    if (error == 0 && !hf_index_init(store))
+        error = -ENOMEM;
+    if (error != 0) {
+        hf_store_free(&store);
+        return error;
+    }
+    store->memory.used += sizeof(*store);
+    hf_wheel_init(&store->wheel, options->now_ms);
+    hf_rng_seed(&store->rng, hf_store_hash(options->hash_key, HF_SLICE("eviction")));
+    *ret_store = store;
+    return 0;
+}
+
+static void free_records(struct hf_store *store)
+{
+    for (uint64_t i = 0; store->buckets.size > 0 && i < store->bucket_count; i++) {
+        uint32_t *head = (uint32_t *)(void *)store->buckets.bytes + i;
+        while (*head != 0) {
+            struct hf_record *record = hf_shard_record(store, *head);
+            uint64_t hash = hf_store_hash(store->options.hash_key, hf_record_id(record));
+            hf_shard_remove(store, head, hash, hf_shard_weigh(store, record));
+        }
+    }
+}
+
+void hf_store_free(struct hf_store **store_pointer)
+{
+    struct hf_store *store = *store_pointer;
+    if (store == NULL)
+        return;
+    REQUIRE(HF_MAGIC_OK(store, HF_STORE_MAGIC));
+    free_records(store);
+    for (unsigned i = 0; i < store->name_count; i++)
+        hf_memory_large_release(&store->memory, store->names[i].text);
+    hf_memory_table_fini(&store->memory, &store->buckets);
+    hf_memory_fini(&store->memory);
+    store->magic = 0;
+    free(store);
+    *store_pointer = NULL;
+}
+
+int hf_store_limit(struct hf_store *store, size_t memory, enum hf_store_full full)
+{
+    REQUIRE(HF_MAGIC_OK(store, HF_STORE_MAGIC));
+    if (!valid_limit(memory, full))
+        return -EINVAL;
+    store->options.memory = store->memory.limit = memory;
+    store->options.full = full;
+    return 0;
+}
+
+void hf_store_stats(const struct hf_store *store, struct hf_store_stats *ret_stats)
+{
+    *ret_stats = store->stats;
+    ret_stats->bytes_used = store->memory.used;
+}
+
+const struct hf_digest *hf_store_digests(const struct hf_store *store)
+{
+    return store->digests;
+}
+
+/* ---- looking ---- */
+
+static void describe(const struct hf_store *store, struct hf_record *record, uint64_t now_ms,
+                     struct hf_store_record *ret_record)
+{
+    struct hf_entry entry;
+    *ret_record = (struct hf_store_record){
+        .id = hf_record_id(record),
+        .id_hash = hf_store_hash(store->options.hash_key, hf_record_id(record)),
+        .state = record->state,
+        .version = hf_record_version(record),
+        .owner = record->owner,
+        .key_count = record->key_count,
+    };
+    if (record->key_count == 0 || record->state == HF_RECORD_TOMB)
+        ret_record->deadline_ms = hf_record_load48(record->deadline);
+    char *at = hf_record_entries(record);
+    for (unsigned i = 0; i < record->key_count; i++) {
+        at = hf_entry_read(at, &entry);
+        ret_record->alive |=
+            !store->names[entry.head.name].satellite && !hf_deadline_due(entry.deadline_ms, now_ms);
+        if (record->state != HF_RECORD_TOMB && entry.deadline_ms > ret_record->deadline_ms)
+            ret_record->deadline_ms = entry.deadline_ms;
+    }
+}
+
+static struct hf_record *find_record(const struct hf_store *store, struct hf_slice id,
+                                     uint64_t id_hash, uint64_t now_ms)
+{
+    REQUIRE(HF_MAGIC_OK(store, HF_STORE_MAGIC));
+    SLOW_CHECK(id_hash == hf_store_hash(store->options.hash_key, id));
+    uint32_t handle = *hf_index_find(store, id, id_hash);
+    if (handle == 0 || hf_shard_gone(store, hf_shard_record(store, handle), now_ms))
+        return NULL;
+    return hf_shard_record(store, handle);
+}
+
+bool hf_store_find(const struct hf_store *store, struct hf_slice id, uint64_t id_hash,
+                   uint64_t now_ms, struct hf_store_record *ret_record)
+{
+    struct hf_record *record = find_record(store, id, id_hash, now_ms);
+    if (record != NULL)
+        describe(store, record, now_ms, ret_record);
+    return record != NULL;
+}
+
+bool hf_store_key_at(const struct hf_store *store, struct hf_slice id, uint64_t id_hash,
+                     unsigned index, uint64_t now_ms, struct hf_store_key *ret_key)
+{
+    struct hf_record *record = find_record(store, id, id_hash, now_ms);
+    if (record == NULL || index >= record->key_count)
+        return false;
+    struct hf_entry entry;
+    char *at = hf_record_entries(record);
+    for (unsigned i = 0; i <= index; i++)
+        at = hf_entry_read(at, &entry);
+    const struct hf_shard_name *name = &store->names[entry.head.name];
+    *ret_key = (struct hf_store_key){
+        .id = hf_record_id(record),
+        .id_hash = id_hash,
+        .prefix = hf_slice(name->text, name->prefix_size),
+        .suffix = hf_slice(name->text + name->prefix_size, name->suffix_size),
+        .satellite = name->satellite,
+    };
+    return !hf_deadline_due(entry.deadline_ms, now_ms);
+}
+
+/* Visits a bucket; answers how many it has, or -1 when the visitor wants no more. */
+static long visit_bucket(const struct hf_store *store, const struct hf_store_scan *scan,
+                         uint64_t number)
+{
+    long count = 0;
+    for (uint32_t at = hf_index_bucket(store, number); at != 0; count++) {
+        struct hf_record *record = hf_shard_record(store, at);
+        struct hf_store_record seen;
+        at = record->next;
+        if (hf_shard_gone(store, record, scan->now_ms))
+            continue;
+        describe(store, record, scan->now_ms, &seen);
+        if (!scan->visit(scan->user, &seen))
+            return -1;
+    }
+    return count;
+}
+
+/* Records only ever move to a bucket of a higher number, so going up misses none. */
+void hf_store_scan(const struct hf_store *store, uint64_t *cursor, const struct hf_store_scan *scan)
+{
+    REQUIRE(HF_MAGIC_OK(store, HF_STORE_MAGIC) && scan->bucket < HF_DIGEST_BUCKETS);
+    uint64_t step = scan->bucket < 0 ? 1 : HF_DIGEST_BUCKETS;
+    uint64_t number = (scan->bucket < 0 ? 0 : (unsigned)scan->bucket) + *cursor * step;
+    uint64_t places = (uint64_t)scan->count * PLACES_A_VISIT;
+    uint64_t visited = 0;
+    for (; places > 0 && visited < scan->count && number < store->bucket_count; places--) {
+        long count = visit_bucket(store, scan, number);
+        number += step;
+        ++*cursor;
+        if (count < 0)
+            break;
+        visited += (uint64_t)count;
+    }
+    if (number >= store->bucket_count)
+        *cursor = 0;
+}
