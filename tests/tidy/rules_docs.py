@@ -7,6 +7,7 @@ from tree import Finding
 
 _ARCHITECTURE = "docs/ARCHITECTURE.md"
 _CONFIGURATION = "docs/configuration.md"
+_PROTOCOLS = "docs/agent-protocols.md"
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _REFERENCE = re.compile(r"`((?:src/)?[\w/]+\.(?:[ch]|def)):(\w+)`")
 
@@ -90,4 +91,16 @@ def check_keys_documented(tree):
                     yield Finding(source.path, number, "keys", advice)
 
 
-DOC_RULES = [check_links, check_folders_named, check_references, check_keys_documented]
+def check_commands_documented(tree):
+    """Each command that the agent's codecs understand stands in their reference."""
+    reference = tree.text(_PROTOCOLS) if _PROTOCOLS in tree.files else ""
+    for path in tree.matching("_commands.def", "_subcommands.def"):
+        rows = re.findall(r'^HF_\w+_ROW\(.*?"(\w+)"', tree.text(path), re.MULTILINE)
+        for name in rows:
+            if not re.search(rf"`(?:\w+ )?{name.upper()}\b", reference):
+                advice = f"`{name.upper()}` is not in {_PROTOCOLS}: say what it is for"
+                yield Finding(path, 1, "commands", advice)
+
+
+DOC_RULES = [check_links, check_folders_named, check_references, check_keys_documented,
+             check_commands_documented]

@@ -107,6 +107,8 @@ CASES = [
     ("references", {"a.md": "`src/base/y.c:hf_x_get`\n"}, "no such file", {"a.md": "`base/y.c`\n"}),
     ("keys_documented", {"src/config/a.c": '{.key = "rise", .x = 1},\n'}, "`rise` is not in",
      {"src/config/a.c": '{.key = "rise", .x = 1},\n', "docs/configuration.md": "`rise`\n"}),
+    ("commands_documented", {"src/proto/x_commands.def": 'HF_X_ROW(GET, "get", 2)\n'}, "`GET` is not in",
+     {"src/proto/x_commands.def": 'HF_X_ROW(GET, "get", 2)\n', "docs/agent-protocols.md": "`GET key`\n"}),
     ("headers_alone", {"src/base/x.h": "size_t hf_x_size(void);\n"}, "include what it uses",
      {"src/base/x.h": "#include <stddef.h>\nsize_t hf_x_size(void);\n"}),
     ("format", {"src/base/x.c": "int  x;\n"}, "make format", {"src/base/x.c": "int x;\n"}),
