@@ -118,6 +118,14 @@ struct hf_config *hf_config_ref(struct hf_config *config)
     return config;
 }
 
+void hf_pool_unindex(struct hf_pool *pool)
+{
+    free(pool->places);
+    pool->places = NULL;
+    for (enum hf_hash hash = 0; hash < HF_HASH_COUNT; hash++)
+        hf_balance_table_free(&pool->tables[hash]);
+}
+
 static void pool_fini(struct hf_pool *pool)
 {
     for (unsigned i = 0; i < pool->affinity_count; i++) {
@@ -131,9 +139,7 @@ static void pool_fini(struct hf_pool *pool)
     for (unsigned i = 0; i < pool->server_count; i++)
         hf_server_unref(&pool->servers[i].server);
     free(pool->servers);
-    free(pool->places);
-    for (enum hf_hash hash = 0; hash < HF_HASH_COUNT; hash++)
-        hf_balance_table_free(&pool->tables[hash]);
+    hf_pool_unindex(pool);
     free(pool->on_loss_location);
     free(pool->health.path);
     free(pool->health.host);

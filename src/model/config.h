@@ -212,5 +212,7 @@ void hf_pool_init(struct hf_pool *pool);
  * and strategies ask for, over the servers that are no backups. After the last server and strategy
  * was added, and once. 0 or -ENOMEM. */
 int hf_pool_index(struct hf_pool *pool);
+/* Frees what hf_pool_index built. */
+void hf_pool_unindex(struct hf_pool *pool);
 /* The position of a server in the pool, or -1. O(1) after hf_pool_index. */
 int hf_pool_find(const struct hf_pool *pool, uint64_t server_id);

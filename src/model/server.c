@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -291,6 +292,20 @@ bool hf_server_serves(const struct hf_server *server, uint64_t now_ms)
 bool hf_server_accepts(const struct hf_server *server, uint64_t now_ms)
 {
     return hf_server_state(server, now_ms) == HF_SERVER_READY;
+}
+
+void hf_server_note_latency(struct hf_server *server, uint64_t took_us, uint64_t now_us)
+{
+    enum { DECAY_US = 10 * 1000 * 1000 };
+    uint64_t old_us = atomic_load_explicit(&server->ewma_us, memory_order_relaxed);
+    uint64_t at_us = atomic_load_explicit(&server->ewma_at_us, memory_order_relaxed);
+    uint64_t new_us = took_us;
+    if (took_us < old_us && now_us >= at_us) {
+        double weight = exp(-(double)(now_us - at_us) / DECAY_US);
+        new_us = (uint64_t)((double)old_us * weight + (double)took_us * (1 - weight));
+    }
+    atomic_store_explicit(&server->ewma_us, new_us, memory_order_relaxed);
+    atomic_store_explicit(&server->ewma_at_us, now_us, memory_order_relaxed);
 }
 
 uint64_t hf_server_count(const struct hf_server *server, enum hf_server_counter counter)

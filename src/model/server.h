@@ -155,6 +155,10 @@ enum hf_breaker_state hf_server_breaker(const struct hf_server *server, uint64_t
 uint64_t hf_server_usable_since_ms(const struct hf_server *server, uint64_t now_ms);
 /* May be given new clients: READY. */
 bool hf_server_accepts(const struct hf_server *server, uint64_t now_ms);
+/* An answer took so long: kept in ewma_us as peak EWMA, where a slow one counts at once and quick
+ * ones forgive within seconds (Finagle's p2c). Monotonic us. Any thread; racing ones may lose a
+ * sample, never the order of magnitude. */
+void hf_server_note_latency(struct hf_server *server, uint64_t took_us, uint64_t now_us);
 uint64_t hf_server_count(const struct hf_server *server, enum hf_server_counter counter);
 /* Each living server, for exporters; `visit` runs under the registry's lock: be short, and neither
  * acquire nor give up a last reference in it. */

@@ -247,6 +247,24 @@ static void threads_may_acquire_and_give_up_at_once(void **state)
     assert_int_equal(living(), 0);
 }
 
+static void a_slow_answer_counts_at_once_and_is_forgiven_in_time(void **state)
+{
+    (void)state;
+    const uint64_t start_us = 1000 * 1000;
+    struct hf_server *server = hf_server_acquire("shop", "app1", 1);
+    assert_non_null(server);
+    hf_server_note_latency(server, 5000, start_us);
+    assert_int_equal(server->ewma_us, 5000);
+    hf_server_note_latency(server, 900 * 1000, start_us + 1);
+    assert_int_equal(server->ewma_us, 900 * 1000);
+    /* 10 s later an answer of 0: what is left of the old value is 1 / e */
+    hf_server_note_latency(server, 0, start_us + 1 + 10 * 1000 * 1000);
+    assert_in_range(server->ewma_us, 331090, 331092);
+    hf_server_note_latency(server, 0, start_us); /* another worker's clock: nothing is forgiven */
+    assert_int_equal(server->ewma_us, 0);
+    hf_server_unref(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +280,7 @@ int main(void)
         cmocka_unit_test(counts_sum_over_shards),
         cmocka_unit_test(fewer_workers_later_still_leave_room_for_the_running_ones),
         cmocka_unit_test(threads_may_acquire_and_give_up_at_once),
+        cmocka_unit_test(a_slow_answer_counts_at_once_and_is_forgiven_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

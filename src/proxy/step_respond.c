@@ -3,7 +3,6 @@
 #include "proxy/forward.h"
 #include "proxy/origin.h"
 #include "proxy/relay.h"
-#include <math.h>
 
 enum { SET_COOKIE_MAX = 1024 };
 
@@ -124,22 +123,6 @@ void hf_exchange_count_pin(struct hf_exchange *x, unsigned served, bool written)
     hf_worker_count_server(worker, x->pool->servers[served].server, HF_SERVER_PINS);
 }
 
-/* Peak EWMA of the response time: a slow answer counts at once, quick ones forgive within seconds
- * (Finagle's p2c). Racing workers may lose a sample, never the order of magnitude. */
-static void note_latency(struct hf_server *server, uint64_t took_us, uint64_t now_us)
-{
-    enum { DECAY_US = 10 * 1000 * 1000 };
-    uint64_t old_us = atomic_load_explicit(&server->ewma_us, memory_order_relaxed);
-    uint64_t at_us = atomic_load_explicit(&server->ewma_at_us, memory_order_relaxed);
-    uint64_t new_us = took_us;
-    if (took_us < old_us && now_us >= at_us) {
-        double weight = exp(-(double)(now_us - at_us) / DECAY_US);
-        new_us = (uint64_t)((double)old_us * weight + (double)took_us * (1 - weight));
-    }
-    atomic_store_explicit(&server->ewma_us, new_us, memory_order_relaxed);
-    atomic_store_explicit(&server->ewma_at_us, now_us, memory_order_relaxed);
-}
-
 static void note_head(struct hf_exchange *x)
 {
     struct hf_worker *worker = x->worker;
@@ -147,7 +130,7 @@ static void note_head(struct hf_exchange *x)
     x->head_us = hf_loop_now_us(worker->loop);
     hf_histogram_record(&worker->counts.response_us, x->head_us - x->sent_us);
     if (hf_balance_needs_cost(x->pool->balance))
-        note_latency(x->target->server, x->head_us - x->sent_us, x->head_us);
+        hf_server_note_latency(x->target->server, x->head_us - x->sent_us, x->head_us);
     if (x->tried_count > 0)
         hf_histogram_record(&worker->counts.recovery_us, x->head_us - x->start_us);
     static const enum hf_server_counter classes[] = {
