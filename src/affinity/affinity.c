@@ -42,6 +42,18 @@ static bool needs_keys(const struct hf_pool *pool)
     return hf_affinity_own_cookie(pool).size > 0;
 }
 
+static enum hf_token_verdict open_token(void *user, struct hf_slice scope, struct hf_slice text,
+                                        struct hf_token *ret_token)
+{
+    return hf_token_open(user, scope, text, ret_token);
+}
+
+static void seal_token(void *user, struct hf_slice scope, const struct hf_token *token,
+                       char out[HF_TOKEN_TEXT_SIZE])
+{
+    hf_token_seal(user, scope, token, out);
+}
+
 int hf_affinity_worker_init(struct hf_affinity_worker *worker, const struct hf_config *config)
 {
     REQUIRE(worker != NULL && config != NULL);
@@ -59,6 +71,7 @@ int hf_affinity_worker_init(struct hf_affinity_worker *worker, const struct hf_c
     if (result == 0 && config->cookie_key_count > 0)
         result =
             hf_token_sealer_new(config->cookie_keys, config->cookie_key_count, &worker->sealer);
+    worker->cipher = (struct hf_affinity_cipher){open_token, seal_token, worker->sealer};
     if (result < 0)
         hf_affinity_worker_fini(worker);
     return result;

@@ -46,8 +46,20 @@ struct hf_affinity_request { /* what a strategy may look at; borrowed for the ca
     uint64_t wall_s;
 };
 
+/* How a worker opens and seals tokens: by its sealer. Who drives a worker without clients (sim/)
+ * may put its own in place after init, keep what the tokens say, and so spare ten million clients
+ * the cipher. Both as hf_token_open and hf_token_seal but for `user`. */
+struct hf_affinity_cipher {
+    enum hf_token_verdict (*open)(void *user, struct hf_slice scope, struct hf_slice text,
+                                  struct hf_token *ret_token);
+    void (*seal)(void *user, struct hf_slice scope, const struct hf_token *token,
+                 char out[HF_TOKEN_TEXT_SIZE]);
+    void *user;
+};
+
 struct hf_affinity_worker {         /* one a worker and snapshot */
     struct hf_token_sealer *sealer; /* owned */
+    struct hf_affinity_cipher cipher;
     struct hf_rng rng;
     struct hf_balance_state *balance; /* owned, [pool_count] */
     unsigned pool_count;

@@ -57,7 +57,7 @@ enum hf_affinity_verdict hf_cookie_insert_identify(struct hf_affinity_worker *wo
         return found.count == 0 ? HF_AFFINITY_NONE : HF_AFFINITY_DUPLICATE;
     struct hf_token token;
     enum hf_token_verdict opened =
-        hf_token_open(worker->sealer, affinity->scope, found.value, &token);
+        worker->cipher.open(worker->cipher.user, affinity->scope, found.value, &token);
     if (opened != HF_TOKEN_VALID && opened != HF_TOKEN_OLD_KEY)
         return why_not_opened(opened);
     enum hf_affinity_verdict verdict = judge_lifetimes(affinity, &token, request->wall_s);
@@ -94,7 +94,7 @@ size_t hf_cookie_insert_write(struct hf_affinity_worker *worker, const struct hf
 {
     REQUIRE(affinity->kind == HF_AFFINITY_COOKIE_INSERT && worker->sealer != NULL);
     char text[HF_TOKEN_TEXT_SIZE];
-    hf_token_seal(worker->sealer, affinity->scope, token, text);
+    worker->cipher.seal(worker->cipher.user, affinity->scope, token, text);
     struct hf_cookie_attributes attributes = affinity->attributes;
     attributes.secure = wants_secure(affinity, request->secure);
     return hf_cookie_write(&attributes, hf_slice(text, sizeof(text)), out, room);
