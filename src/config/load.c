@@ -56,7 +56,14 @@ static char *folder_of(struct hf_loader *loader, const char *file)
     return folder;
 }
 
-static void loader_fini(struct hf_loader *loader)
+void hf_loader_init(struct hf_loader *loader, const char *file, struct hf_config_report *report)
+{
+    *report = (struct hf_config_report){0};
+    *loader = (struct hf_loader){.report = report, .file = file};
+    loader->folder = folder_of(loader, file);
+}
+
+void hf_loader_fini(struct hf_loader *loader)
 {
     for (unsigned i = 0; loader->pools != NULL && i < HF_POOLS_MAX; i++)
         free(loader->pools[i].servers);
@@ -100,8 +107,8 @@ static int read_descriptor(int fd, char **ret_text, size_t *ret_size)
 }
 
 /* Reads the whole file, or tells why it cannot. */
-static int read_file(const char *file, struct hf_config_report *report, char **ret_text,
-                     size_t *ret_size)
+int hf_loader_read_file(const char *file, struct hf_config_report *report, char **ret_text,
+                        size_t *ret_size)
 {
     int fd = open(file, O_RDONLY | O_CLOEXEC);
     int rc = fd < 0 ? -errno : read_descriptor(fd, ret_text, ret_size);
@@ -178,7 +185,7 @@ static void build(struct hf_loader *loader, const struct hf_yaml_file *yaml)
         hf_finish_servers(loader);
 }
 
-static int finish(struct hf_loader *loader, int rc)
+int hf_loader_finish(struct hf_loader *loader, int rc)
 {
     struct hf_config_report *report = loader->report;
     if (rc == -ENOMEM || loader->out_of_memory) {
@@ -196,21 +203,21 @@ int hf_config_load_text(struct hf_slice text, const char *name, bool generate_ke
                         struct hf_config **ret_config, struct hf_config_report *report)
 {
     struct hf_yaml_file yaml = {0};
-    struct hf_loader loader = {.report = report, .file = name, .generate_keys = generate_keys};
-    *report = (struct hf_config_report){0};
-    loader.folder = folder_of(&loader, name);
+    struct hf_loader loader;
+    hf_loader_init(&loader, name, report);
+    loader.generate_keys = generate_keys;
     loader.config = hf_config_new();
     int rc = loader.config ? 0 : -ENOMEM;
     if (rc == 0)
         rc = hf_yaml_parse(text, report, &yaml);
     if (rc == 0)
         build(&loader, &yaml);
-    rc = finish(&loader, rc);
+    rc = hf_loader_finish(&loader, rc);
     if (rc == 0) {
         *ret_config = loader.config;
         loader.config = NULL;
     }
-    loader_fini(&loader);
+    hf_loader_fini(&loader);
     hf_yaml_fini(&yaml);
     return rc;
 }
@@ -221,7 +228,7 @@ int hf_config_load(const char *file, bool generate_keys, struct hf_config **ret_
     char *text = NULL;
     size_t size = 0;
     *report = (struct hf_config_report){0};
-    int rc = read_file(file, report, &text, &size);
+    int rc = hf_loader_read_file(file, report, &text, &size);
     if (rc != 0)
         return rc;
     rc = hf_config_load_text(hf_slice(text, size), file, generate_keys, ret_config, report);
@@ -233,9 +240,8 @@ int hf_config_check_agent_text(struct hf_slice text, const char *name,
                                struct hf_config_report *report)
 {
     struct hf_yaml_file yaml = {0};
-    struct hf_loader loader = {.report = report, .file = name};
-    *report = (struct hf_config_report){0};
-    loader.folder = folder_of(&loader, name);
+    struct hf_loader loader;
+    hf_loader_init(&loader, name, report);
     int rc = hf_yaml_parse(text, report, &yaml);
     if (rc == 0 && root_is_mapping(&loader, &yaml)) {
         /* alone it must be an agent's; behind a proxy's document, which is not looked at, it may */
@@ -246,8 +252,8 @@ int hf_config_check_agent_text(struct hf_slice text, const char *name,
         else
             read_agents(&loader, &yaml, from);
     }
-    rc = finish(&loader, rc);
-    loader_fini(&loader);
+    rc = hf_loader_finish(&loader, rc);
+    hf_loader_fini(&loader);
     hf_yaml_fini(&yaml);
     return rc;
 }
@@ -257,7 +263,7 @@ int hf_config_check_agent(const char *file, struct hf_config_report *report)
     char *text = NULL;
     size_t size = 0;
     *report = (struct hf_config_report){0};
-    int rc = read_file(file, report, &text, &size);
+    int rc = hf_loader_read_file(file, report, &text, &size);
     if (rc != 0)
         return rc;
     rc = hf_config_check_agent_text(hf_slice(text, size), file, report);

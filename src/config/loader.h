@@ -2,6 +2,7 @@
  * Threads: one a load. Layer: config. */
 #pragma once
 #include "config/report.h"
+#include "config/scenario.h"
 #include "config/schema.h"
 
 struct hf_server_draft {
@@ -59,6 +60,27 @@ struct hf_agent_draft {
     bool peers_set;
 };
 
+struct hf_event_draft { /* of a scenario; one of `servers` or `add` is set */
+    uint64_t at_ms;
+    const char *servers[HF_EVENT_KIND_COUNT]; /* by kind */
+    uint32_t add, to;
+};
+
+/* The servers of a scenario's pools that list none. */
+struct hf_fleet_draft {
+    const struct hf_yaml *node; /* NULL = not given */
+    uint32_t count;
+    const char *prefix;
+    uint32_t weights[HF_SCENARIO_WEIGHTS_MAX]; /* taken in turn */
+    unsigned weight_count;
+};
+
+enum { /* kinds of algorithms that a scenario compares, as bits */
+       HF_COMPARE_BALANCE = 1,
+       HF_COMPARE_HASH = 2,
+       HF_COMPARE_SOURCE_IP = 4,
+};
+
 struct hf_loader {
     struct hf_config_report *report;
     const char *file;
@@ -83,7 +105,21 @@ struct hf_loader {
     const char *access;
     const char *state_dir;
     struct hf_agent_draft agent;
+
+    struct hf_scenario *scenario; /* borrowed; of a scenario's file */
+    struct hf_event_draft event;  /* the one being read */
+    struct hf_fleet_draft fleet;
+    uint8_t compare; /* HF_COMPARE_... */
 };
+
+/* Starts a run: *loader is zeroed but for these. Finish it with hf_loader_fini. */
+void hf_loader_init(struct hf_loader *loader, const char *file, struct hf_config_report *report);
+void hf_loader_fini(struct hf_loader *loader);
+/* The whole file, malloc'd and without NUL; or a negative errno and one message. */
+int hf_loader_read_file(const char *file, struct hf_config_report *report, char **ret_text,
+                        size_t *ret_size);
+/* What a run answers after rc so far: 0 only without any message; those are sorted. */
+int hf_loader_finish(struct hf_loader *loader, int rc);
 
 /* Tells a mistake: "what is wrong: what to write instead". */
 void hf_loader_tell(struct hf_loader *loader, unsigned line, const char *format, ...)
@@ -109,3 +145,9 @@ void hf_finish_servers(struct hf_loader *loader); /* acquires them: only when no
 /* Reads cookie keys and the admin token, makes a first key. A file that cannot run yet, for what is
  * not built, is not asked for its secrets. */
 void hf_secrets_load(struct hf_loader *loader);
+
+/* A scenario's pools, after all its other keys. files: [HF_SCENARIO_TEXTS_MAX], zeroed; what was
+ * read into drafts points there, so the caller finishes them after the loader. */
+enum { HF_SCENARIO_TEXTS_MAX = HF_POOLS_MAX + 1 /* servers of each pool, and those compared */ };
+void hf_scenario_read_pools(struct hf_loader *loader, const struct hf_yaml *root,
+                            struct hf_yaml_file *files);

@@ -82,4 +82,4 @@ void hf_unsupported_check(struct hf_loader *loader, const struct hf_schema *sche
 /* Whether a value (NULL: the key whatever its value) is in the table. */
 bool hf_unsupported_find(const char *path, const char *key, const char *value);
 
-extern const struct hf_schema hf_schema_proxy, hf_schema_agent;
+extern const struct hf_schema hf_schema_proxy, hf_schema_agent, hf_schema_scenario;
