@@ -22,9 +22,9 @@ static const struct hf_command commands[] = {
     COMMAND(keygen, "make a key file for cookie_keys"),
     COMMAND(proxy, "run the load balancer"),
     COMMAND(shop, "run the demo application, a small stateful shop"),
+    COMMAND(simulate, "say how a pool spreads users, and whom each event moves, at scale"),
     COMMAND(version, "print the version and what it was built with"),
     COMMAND(agent, "(not supported yet) keep the sessions of the server beside it"),
-    COMMAND(simulate, "(not supported yet) run placement and failover at scale, from a seed"),
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 

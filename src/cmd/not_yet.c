@@ -17,8 +17,3 @@ int hf_cmd_agent(int argc, char **argv)
                    "sessions live in the application alone until the agent is built; "
                    "'holdfast check -c FILE' validates an agent's file");
 }
-
-int hf_cmd_simulate(int argc, char **argv)
-{
-    return not_yet(argc, argv, "there is no simulator; 'make demo' runs a small cluster for real");
-}

@@ -67,7 +67,7 @@ def test_unknown_commands_and_options():
         run("chekc", code=2).stderr == "holdfast: unknown command 'chekc': did you mean 'check'?\n"
     )
     assert "--help" in run("explode", code=2).stderr
-    for command in ("check", "ctl", "keygen", "version", "shop"):
+    for command in ("check", "ctl", "keygen", "version", "shop", "simulate"):
         done = run(command, "--no-such-option", code=2)
         assert "--no-such-option" in done.stderr and done.stdout == ""
 
@@ -75,7 +75,6 @@ def test_unknown_commands_and_options():
 def test_not_built_yet():
     for words in (
         ["agent", "-c", "x"],
-        ["simulate"],
         ["ctl", "explain"],
         ["ctl", "preview", "x"],
         ["ctl", "migrate"],
