@@ -1,7 +1,7 @@
 # Thin on purpose: each target names the script or the build that does the work.
 # Meson is the build system; the builds live in build/ and build-*/.
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench asan tsan fuzz tidy lint format clean help
+.PHONY: build demo test bench plots asan tsan fuzz tidy lint format clean help
 
 PYTHON := /usr/bin/python3
 SECONDS ?= 60
@@ -23,6 +23,11 @@ bench: ## side by side with Debian's haproxy and nginx; writes build/bench.json
 	@scripts/install-deps bench
 	@scripts/build release
 	@bench/run
+
+plots: ## the pictures and reports of docs/balancing.md, drawn anew
+	@scripts/install-deps build
+	@scripts/build release
+	@scripts/plots
 
 asan tsan: ## that sanitizer's build, and the unit tests under it
 	@scripts/install-deps test

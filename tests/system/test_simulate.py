@@ -1,6 +1,7 @@
 """holdfast simulate: what it prints, draws and refuses. What it counts is checked beside its code."""
 import json
 import re
+import shlex
 import subprocess
 import xml.etree.ElementTree as xml
 
@@ -9,6 +10,7 @@ from harness.clock import scaled
 from harness.proxy import BINARY, ROOT
 
 SCENARIOS = sorted((ROOT / "examples" / "simulate").glob("*.yaml"))
+GUIDE = ROOT / "docs" / "balancing.md"
 SMALL = """\
 duration: 10m
 users:
@@ -160,3 +162,23 @@ def test_comparing_takes_every_balancer_that_a_configuration_knows(scenario):
     pools = SMALL[SMALL.index("pools:") : SMALL.index("events:")]
     document = counted("-c", scenario(SMALL.replace(pools, "compare: [balance]\n")))
     assert [one["pool"] for one in document["results"]][::2] == known and len(known) >= 5
+
+
+def commands():
+    return re.findall(r"^holdfast simulate (.*)$", GUIDE.read_text(), re.M)
+
+
+@pytest.mark.parametrize("words", commands())
+def test_each_command_of_the_guide_works(words, tmp_path):
+    words = [
+        str(tmp_path / "plot.svg") if word.endswith(".svg") else word for word in shlex.split(words)
+    ]
+    assert simulate(*words, "--users", 1000, cwd=ROOT).stdout
+    assert "--plot" not in words or xml.parse(tmp_path / "plot.svg")
+
+
+def test_the_guide_shows_commands_and_the_scripts_pictures():
+    assert len(commands()) >= 3
+    shown = set(re.findall(r"\(balancing/([\w-]+)\.svg\)", GUIDE.read_text()))
+    drawn = set(re.findall(r"^([\w-]+)$", (ROOT / "docs/balancing/pictures").read_text(), re.M))
+    assert shown and shown == drawn == {one.stem for one in (ROOT / "docs/balancing").glob("*.svg")}
