@@ -72,6 +72,50 @@ bool hf_cookie_next(const struct hf_head *head, struct hf_slice name,
     return false;
 }
 
+static bool has_prefix(struct hf_slice name, struct hf_slice prefix)
+{
+    return name.size >= prefix.size &&
+           hf_slice_equal_nocase(hf_slice(name.bytes, prefix.size), prefix);
+}
+
+/* Whether an attribute ends the cookie at once: how applications delete one (RFC 6265bis 5.6). */
+static bool ends_cookie(struct hf_slice attribute)
+{
+    static const char max_age[] = "max-age=", expires[] = "expires=", epoch[] = "1970";
+    attribute = hf_slice_trim(attribute);
+    if (has_prefix(attribute, HF_SLICE(max_age)))
+        return attribute.size == sizeof(max_age) - 1 ||
+               attribute.bytes[sizeof(max_age) - 1] == '0' ||
+               attribute.bytes[sizeof(max_age) - 1] == '-';
+    return has_prefix(attribute, HF_SLICE(expires)) &&
+           memmem(attribute.bytes, attribute.size, epoch, sizeof(epoch) - 1) != NULL;
+}
+
+static void find_set(struct hf_slice field, struct hf_slice name, struct hf_cookie_found *found)
+{
+    struct hf_slice value;
+    size_t end = piece_end(field, 0);
+    if (!pair_value(hf_slice(field.bytes, end), name, &value) || hf_slice_trim(value).size == 0)
+        return;
+    for (size_t at = end + 1; at < field.size; at = end + 1) {
+        end = piece_end(field, at);
+        if (ends_cookie(hf_slice(field.bytes + at, end - at)))
+            return;
+    }
+    found->count++;
+    found->value = hf_slice_trim(value);
+}
+
+void hf_cookie_find_set(const struct hf_head *head, struct hf_slice name,
+                        struct hf_cookie_found *ret_found)
+{
+    REQUIRE(name.size > 0);
+    *ret_found = (struct hf_cookie_found){0};
+    for (unsigned i = 0; i < head->field_count; i++)
+        if (head->fields[i].id == HF_FIELD_SET_COOKIE)
+            find_set(hf_field_value(head, &head->fields[i]), name, ret_found);
+}
+
 /* Appends a run of kept pieces, separator in front; at the very start of the output there is
  * nothing to separate. */
 static size_t append_run(struct hf_slice run, char *out, size_t size)
@@ -175,12 +219,6 @@ size_t hf_cookie_set_prefix_at(struct hf_slice field, struct hf_slice name)
     if (at == value.size || (quoted && value.bytes[at] == '"'))
         return 0;
     return (size_t)(value.bytes - field.bytes) + at;
-}
-
-static bool has_prefix(struct hf_slice name, struct hf_slice prefix)
-{
-    return name.size >= prefix.size &&
-           hf_slice_equal_nocase(hf_slice(name.bytes, prefix.size), prefix);
 }
 
 static bool is_attribute_text(struct hf_slice text)

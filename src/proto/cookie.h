@@ -11,6 +11,11 @@ struct hf_cookie_found {
 void hf_cookie_find(const struct hf_head *head, struct hf_slice name,
                     struct hf_cookie_found *ret_found);
 
+/* The same among the Set-Cookie fields of an answer; `value` is the last one's, which a client
+ * keeps. Those that end the cookie (no value, Max-Age=0, Expires in 1970) are not counted. */
+void hf_cookie_find_set(const struct hf_head *head, struct hf_slice name,
+                        struct hf_cookie_found *ret_found);
+
 /* Walks the pairs of that name over all Cookie fields; start from a zeroed cursor. *ret_value:
  * trimmed of blanks. False: there are no more. */
 struct hf_cookie_cursor {

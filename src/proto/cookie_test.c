@@ -47,6 +47,31 @@ static void test_find(void **state)
     assert_found("Set-Cookie: SRV=x\r\n", 0, "");
 }
 
+static void assert_set(const char *lines, unsigned count, const char *value)
+{
+    struct hf_cookie_found found;
+    hf_cookie_find_set(head_of(lines), HF_SLICE("SID"), &found);
+    assert_int_equal(found.count, count);
+    assert_true(hf_slice_equal(found.value, hf_slice_text(value)));
+}
+
+static void test_find_set(void **state)
+{
+    assert_set("", 0, "");
+    assert_set("Set-Cookie: SID=x\r\n", 1, "x");
+    assert_set("Set-Cookie: SID = x ; Path=/; HttpOnly\r\n", 1, "x");
+    assert_set("Set-Cookie: SID=x; Max-Age=10; Expires=Fri, 01 Jan 2100 00:00:00 GMT\r\n", 1, "x");
+    assert_set("Set-Cookie: SID=x\r\nSet-Cookie: A=b\r\nSet-Cookie: SID=y\r\n", 2, "y");
+    /* What ends a cookie: nothing of it is to be learned. */
+    assert_set("Set-Cookie: SID=\r\n", 0, "");
+    assert_set("Set-Cookie: SID=x; max-age=0\r\n", 0, "");
+    assert_set("Set-Cookie: SID=x; Max-Age=-1\r\n", 0, "");
+    assert_set("Set-Cookie: SID=x; expires=Thu, 01 Jan 1970 00:00:01 GMT\r\n", 0, "");
+    /* Other names, the name as an attribute, and a request's field. */
+    assert_set("Set-Cookie: sid=x\r\nSet-Cookie: XSID=y\r\nSet-Cookie: A=b; SID=x\r\n", 0, "");
+    assert_set("Cookie: SID=x\r\nSet-Cookie: SID\r\nSet-Cookie: ; SID=x\r\n", 0, "");
+}
+
 static void test_dollar_version_is_a_name(void **state)
 {
     struct hf_cookie_found found;
@@ -294,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_next),       cmocka_unit_test(test_prefix),
         cmocka_unit_test(test_cut_prefix), cmocka_unit_test(test_set_cookie_prefix_at),
         cmocka_unit_test(test_write),      cmocka_unit_test(test_attributes),
+        cmocka_unit_test(test_find_set),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
