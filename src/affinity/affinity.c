@@ -10,6 +10,7 @@
 #include "affinity/query/query.h"
 #include "affinity/route/route.h"
 #include "affinity/source_ip/source_ip.h"
+#include "affinity/table_pin.h"
 #include "base/assert.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -23,6 +24,11 @@ static const hf_strategy_fn strategies[] = {
     [HF_AFFINITY_HEADER] = hf_header_identify,
     [HF_AFFINITY_QUERY] = hf_query_identify,
     [HF_AFFINITY_PATH_PARAM] = hf_path_param_identify,
+    [HF_AFFINITY_SOURCE_IP_TABLE] = hf_table_pin_identify,
+    [HF_AFFINITY_HEADER_TABLE] = hf_table_pin_identify,
+    [HF_AFFINITY_QUERY_TABLE] = hf_table_pin_identify,
+    [HF_AFFINITY_PATH_PARAM_TABLE] = hf_table_pin_identify,
+    [HF_AFFINITY_LEARN] = hf_table_pin_identify,
 };
 enum { STRATEGY_COUNT = sizeof(strategies) / sizeof(strategies[0]) };
 
@@ -68,6 +74,8 @@ int hf_affinity_worker_init(struct hf_affinity_worker *worker, const struct hf_c
         if (result == 0 && needs_keys(&config->pools[i]) && config->cookie_key_count == 0)
             result = -EINVAL;
     }
+    if (result == 0)
+        result = hf_table_pin_open(worker, config);
     if (result == 0 && config->cookie_key_count > 0)
         result =
             hf_token_sealer_new(config->cookie_keys, config->cookie_key_count, &worker->sealer);
@@ -83,6 +91,7 @@ void hf_affinity_worker_fini(struct hf_affinity_worker *worker)
     for (unsigned i = 0; i < worker->pool_count; i++)
         hf_balance_state_fini(&worker->balance[i]);
     free(worker->balance);
+    hf_table_pin_close(worker);
     hf_token_sealer_free(&worker->sealer);
     *worker = (struct hf_affinity_worker){0};
 }
@@ -103,16 +112,32 @@ static void keep(const struct hf_affinity_choice *choice, struct hf_affinity_cho
         *kept = *choice;
 }
 
+/* For a client about whom no strategy knows. All requests with one session id that nobody has
+ * learned meet on one server, without an entry that whoever invents ids could make. */
+static void choose_new(struct hf_affinity_worker *worker, const struct hf_pool *pool,
+                       const struct hf_affinity_request *request, struct hf_affinity_choice *choice)
+{
+    choice->client_id = hf_rng_u64(&worker->rng);
+    if (choice->unlisted_key == 0) {
+        choice->server = hf_candidates_balance(worker, pool, request);
+        return;
+    }
+    choice->client_id = choice->unlisted_key;
+    choice->server = hf_candidates_rendezvous(pool, choice->client_id, NULL, 0, request->now_ms);
+}
+
 /* No strategy decided. */
 static void fall_back(struct hf_affinity_worker *worker, const struct hf_pool *pool,
                       const struct hf_affinity_request *request, struct hf_affinity_choice *kept)
 {
     if (kept->strategy < 0) {
-        kept->client_id = hf_rng_u64(&worker->rng);
-        kept->server = hf_candidates_balance(worker, pool, request);
+        choose_new(worker, pool, request, kept);
     } else if (kept->lost) { /* all requests of the session meet on the first of its rank */
         kept->server = hf_candidates_rendezvous(pool, kept->client_id, NULL, 0, request->now_ms);
     }
+    if (pool->has_tables)
+        hf_table_pin_claim(worker, pool, request,
+                           kept->by_url ? (unsigned)kept->strategy : pool->affinity_count, kept);
 }
 
 void hf_affinity_identify(struct hf_affinity_worker *worker, const struct hf_pool *pool,
@@ -121,6 +146,7 @@ void hf_affinity_identify(struct hf_affinity_worker *worker, const struct hf_poo
 {
     REQUIRE(pool->index < worker->pool_count && pool->affinity_count <= HF_AFFINITIES_MAX);
     struct hf_affinity_choice kept = nobody;
+    uint64_t unlisted_key = 0;
     uint8_t found = HF_AFFINITY_NONE;
     for (unsigned i = 0; i < pool->affinity_count; i++) {
         const struct hf_affinity *affinity = &pool->affinities[i];
@@ -136,11 +162,15 @@ void hf_affinity_identify(struct hf_affinity_worker *worker, const struct hf_poo
         choice.verdict = (uint8_t)verdict;
         choice.strategy = (int8_t)i;
         if (decides(&choice)) {
+            if (pool->has_tables)
+                hf_table_pin_claim(worker, pool, request, i, &choice);
             *ret_choice = choice;
             return;
         }
         keep(&choice, &kept);
+        unlisted_key = unlisted_key != 0 ? unlisted_key : choice.unlisted_key;
     }
+    kept.unlisted_key = unlisted_key;
     if (kept.strategy < 0)
         kept.verdict = found;
     fall_back(worker, pool, request, &kept);
@@ -195,6 +225,13 @@ int hf_affinity_next(struct hf_affinity_worker *worker, const struct hf_pool *po
     return hf_candidates_rendezvous(pool, choice->client_id, tried, tried_count, now_ms);
 }
 
+/* The pin that came is one in a cookie of ours. */
+static bool cookie_found(const struct hf_pool *pool, const struct hf_affinity_choice *choice)
+{
+    return choice->pin_valid &&
+           pool->affinities[choice->strategy].kind == HF_AFFINITY_COOKIE_INSERT;
+}
+
 /* The strategy that writes pins for this choice: the one that found the client's, else the first of
  * its kind that was asked. One that stands behind the strategy which decided is not needed. */
 static const struct hf_affinity *pinning(const struct hf_pool *pool,
@@ -203,7 +240,7 @@ static const struct hf_affinity *pinning(const struct hf_pool *pool,
     bool asked_all = choice->strategy < 0 || choice->by_url || (choice->lost && choice->named);
     unsigned asked = asked_all ? pool->affinity_count : (unsigned)choice->strategy + 1;
     REQUIRE(asked <= pool->affinity_count);
-    if (choice->pin_valid)
+    if (cookie_found(pool, choice))
         return &pool->affinities[choice->strategy];
     for (unsigned i = 0; i < asked; i++) {
         if (pool->affinities[i].kind == HF_AFFINITY_COOKIE_INSERT)
@@ -217,18 +254,22 @@ static void first_pin(struct hf_affinity_worker *worker, const struct hf_affinit
                       uint64_t now_s, struct hf_token *token)
 {
     /* A hash of an address is many clients': each gets an id of its own. */
-    token->client_id = choice->strategy < 0 ? choice->client_id : hf_rng_u64(&worker->rng);
+    token->client_id =
+        choice->strategy < 0 && choice->claimed == 0 ? choice->client_id : hf_rng_u64(&worker->rng);
     token->issued_s = now_s;
     token->epoch = 0;
 }
 
-/* One failure moves nobody: who stood in for the server that the application named has no session
- * to pin the client to. Nor has a temporary guest's host. */
+/* One failure moves nobody: who stood in for the server that the application or a table named has
+ * no session to pin the client to. Nor has a temporary guest's host. */
 static bool stood_in(const struct hf_pool *pool, const struct hf_affinity_choice *choice,
                      unsigned served, uint64_t now_ms)
 {
-    if (!choice->named || choice->owner == (int)served)
+    bool table = choice->pin_valid && !cookie_found(pool, choice);
+    if (!(choice->named || table) || choice->owner == (int)served)
         return false;
+    if (table && choice->owner < 0)
+        return false; /* gone: it moves, whatever failback says */
     return pool->failback == HF_FAILBACK_TEMPORARY ||
            (!choice->lost && hf_server_serves(pool->servers[choice->owner].server, now_ms));
 }
@@ -260,17 +301,18 @@ size_t hf_affinity_pin(struct hf_affinity_worker *worker, const struct hf_pool *
     REQUIRE(served < pool->server_count && choice->owner < (int)pool->server_count);
     REQUIRE(!choice->pin_valid || choice->strategy >= 0);
     const struct hf_affinity *affinity = pinning(pool, choice);
-    *ret_moved = false;
+    *ret_moved = pool->has_tables && hf_table_pin_settle(worker, pool, request, choice, served);
     if (affinity == NULL || stood_in(pool, choice, served, request->now_ms))
         return 0;
     struct hf_token token = {.server_id = pool->servers[served].server->id,
                              .seen_s = request->wall_s};
-    if (!choice->pin_valid)
+    bool known = cookie_found(pool, choice);
+    if (!known)
         first_pin(worker, choice, request->wall_s, &token);
     else if (!next_pin(pool, request, choice, served, &token))
         return 0;
     size_t size = hf_cookie_insert_write(worker, affinity, request, &token, out, room);
-    *ret_moved = size > 0 && (choice->pin_valid || choice->named) && choice->owner != (int)served;
+    *ret_moved |= size > 0 && (known || choice->named) && choice->owner != (int)served;
     return size;
 }
 

@@ -24,7 +24,8 @@
     ROW(EXPIRED_IDLE, "expired_idle", "the token was not used for too long")                       \
     ROW(EXPIRED_LIFETIME, "expired_lifetime", "the token is too old")                              \
     ROW(FUTURE, "future", "the token is from the future beyond clock skew")                        \
-    ROW(DUPLICATE, "duplicate", "the cookie or field came more than once")
+    ROW(DUPLICATE, "duplicate", "the cookie or field came more than once")                         \
+    ROW(UNLISTED, "unlisted", "the table does not have the key")
 enum hf_affinity_verdict {
 #define HF_AFFINITY_ENUM(id, word, help) HF_AFFINITY_##id,
     HF_AFFINITY_VERDICTS(HF_AFFINITY_ENUM)
@@ -62,6 +63,8 @@ struct hf_affinity_worker {         /* one a worker and snapshot */
     struct hf_affinity_cipher cipher;
     struct hf_rng rng;
     struct hf_balance_state *balance; /* owned, [pool_count] */
+    struct hf_table **tables;         /* owned, counted each: [pool_count * HF_AFFINITIES_MAX], or
+                                         NULL when no strategy has one */
     unsigned pool_count;
     uint64_t verdicts[HF_AFFINITY_VERDICT_COUNT]; /* the owner copies these into its counters */
 };
@@ -77,12 +80,16 @@ struct hf_affinity_choice {
     uint64_t client_id; /* of the token, or fresh: ranks fall-back servers, so that all requests
                            of a client meet on the same one */
     uint64_t issued_s, seen_s;
-    uint64_t home_id; /* failback: return: the server the client was moved from, or 0 */
+    uint64_t home_id;      /* failback: return: the server the client was moved from, or 0 */
+    uint64_t owner_id;     /* the server that the table named, also when it is gone */
+    uint64_t unlisted_key; /* a learned cookie's that the table does not have; 0 = none */
+    uint64_t claimed_id;   /* the server that new entries of the table were made for */
     uint32_t epoch;
     uint8_t verdict; /* enum hf_affinity_verdict of the strategy that decided, or the last that
                         found anything; worker->verdicts counts those of all */
     int8_t strategy; /* index of it, or -1: the balancer chose */
-    bool pin_valid;  /* a valid token for `owner` came with the request */
+    uint8_t claimed; /* bits by strategy: this request made the table's entry */
+    bool pin_valid;  /* a valid key for `owner` came with the request */
     bool refresh;    /* the token should be sealed again though the server stays */
     bool lost;       /* the owner is judged down, in maintenance or gone: on_loss applies */
     bool returning;  /* `server` is not the owner but the client's home, which is back */
@@ -109,12 +116,17 @@ int hf_affinity_next(struct hf_affinity_worker *worker, const struct hf_pool *po
 /* Whether an answer from pool->servers[served] should carry a Set-Cookie, and its value: when the
  * pin is new, moves because its owner was judged unusable, or is to be refreshed. A server that
  * merely stood in for one failed request gets no pin; nor does a stand-in of failback: temporary.
- * out: the whole field value. Answers its size, 0 = write none. *ret_moved: the client had another
- * owner before. */
+ * Does the same in the tables. out: the whole field value. Answers its size, 0 = write none.
+ * *ret_moved: the client had another owner before. */
 size_t hf_affinity_pin(struct hf_affinity_worker *worker, const struct hf_pool *pool,
                        const struct hf_affinity_request *request,
                        const struct hf_affinity_choice *choice, unsigned served, char *out,
                        size_t room, bool *ret_moved);
+/* Learns from an answer of pool->servers[served] which session it has. Only for pools that learn
+ * (pool->learns). Answers whether a client is known that was not. */
+bool hf_affinity_learn(struct hf_affinity_worker *worker, const struct hf_pool *pool,
+                       const struct hf_affinity_request *request, const struct hf_head *response,
+                       unsigned served);
 /* The cookie name that the application must not see (cookie insert), or an empty slice. */
 struct hf_slice hf_affinity_own_cookie(const struct hf_pool *pool);
 /* The application's cookie that carries a server's name in front of its value between client and

@@ -59,10 +59,10 @@ static inline struct hf_affinity *hf_fixture_add(struct hf_fixture *f, enum hf_a
 {
     struct hf_affinity *affinity = &f->pool->affinities[f->pool->affinity_count++];
     *affinity = (struct hf_affinity){.kind = kind, .ipv4_prefix = 32, .ipv6_prefix = 64};
-    if (kind == HF_AFFINITY_SOURCE_IP)
+    if (kind == HF_AFFINITY_SOURCE_IP || kind == HF_AFFINITY_SOURCE_IP_TABLE)
         return affinity;
-    bool named =
-        kind == HF_AFFINITY_HEADER || kind == HF_AFFINITY_QUERY || kind == HF_AFFINITY_PATH_PARAM;
+    bool named = (kind >= HF_AFFINITY_HEADER && kind <= HF_AFFINITY_PATH_PARAM) ||
+                 (kind >= HF_AFFINITY_HEADER_TABLE && kind <= HF_AFFINITY_PATH_PARAM_TABLE);
     char **owned = named ? &affinity->name : &affinity->cookie;
     *owned = strdup(name);
     REQUIRE(*owned != NULL);

@@ -116,7 +116,26 @@ static void print_affinity(const struct hf_affinity *affinity)
     case HF_AFFINITY_PATH_PARAM:
         printf("hash of ;%s=", affinity->name);
         break;
+    case HF_AFFINITY_SOURCE_IP_TABLE:
+        printf("table of clients' addresses (/%u, /%u; ", affinity->ipv4_prefix,
+               affinity->ipv6_prefix);
+        break;
+    case HF_AFFINITY_HEADER_TABLE:
+        printf("table of field %s (", affinity->name);
+        break;
+    case HF_AFFINITY_QUERY_TABLE:
+        printf("table of ?%s= (", affinity->name);
+        break;
+    case HF_AFFINITY_PATH_PARAM_TABLE:
+        printf("table of ;%s= (", affinity->name);
+        break;
+    case HF_AFFINITY_LEARN:
+        printf("%s %s learned from answers (", affinity->learn_header ? "header" : "cookie",
+               affinity->cookie);
+        break;
     }
+    if (hf_affinity_has_table(affinity))
+        printf("%llu entries)", (unsigned long long)affinity->table_size);
     if (!hf_affinity_is_hash(affinity))
         return;
     if (affinity->hash != HF_HASH_MOD)

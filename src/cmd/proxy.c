@@ -5,6 +5,7 @@
 #include "cmd/cmd.h"
 #include "config/config.h"
 #include "proxy/process.h"
+#include "table/table.h"
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -13,6 +14,8 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+
+enum { TABLES_END_MS = 20 * 1000 /* for what is still to be written */ };
 
 struct program {
     const char *file;
@@ -184,6 +187,8 @@ static int serve(struct program *program, struct hf_config *config)
     if (program->admin)
         hf_admin_stop(&program->admin);
     hf_process_free(&program->process);
+    if (!hf_table_wait_ended(TABLES_END_MS))
+        hf_warning("a table of clients could not be written completely");
     return started ? HF_EXIT_DONE : HF_EXIT_FAILED;
 }
 

@@ -178,7 +178,8 @@ static void check_order(struct hf_loader *loader, const struct hf_pool *pool,
 {
     for (unsigned i = 0; i < inserted; i++) {
         enum hf_affinity_kind kind = pool->affinities[i].kind;
-        if (kind == HF_AFFINITY_QUERY || kind == HF_AFFINITY_PATH_PARAM)
+        if (kind == HF_AFFINITY_QUERY || kind == HF_AFFINITY_PATH_PARAM ||
+            kind == HF_AFFINITY_QUERY_TABLE || kind == HF_AFFINITY_PATH_PARAM_TABLE)
             hf_loader_tell(
                 loader, draft->affinity_nodes[i]->line,
                 "a part of the URL stands before the cookie '%s' and would decide over a "

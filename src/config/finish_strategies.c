@@ -64,18 +64,24 @@ static void check_names(struct hf_loader *loader, const struct hf_pool_draft *dr
     }
 }
 
-/* A redirected client still sends the application's cookie, and would be redirected for ever. */
+/* A redirected client still sends the application's cookie, or has its entry, and would be
+ * redirected for ever. */
 static void check_redirect(struct hf_loader *loader, const struct hf_pool_draft *draft,
                            const struct hf_pool *pool)
 {
     const struct hf_yaml *carrier = NULL;
+    bool inserted = false;
     for (unsigned i = 0; i < pool->affinity_count; i++) {
-        if (pool->affinities[i].kind == HF_AFFINITY_COOKIE_INSERT)
-            return;
+        inserted |= pool->affinities[i].kind == HF_AFFINITY_COOKIE_INSERT;
         if (carrier == NULL && carries_name(&pool->affinities[i]))
             carrier = draft->affinity_nodes[i];
+        if (hf_affinity_has_table(&pool->affinities[i]) && pool->on_loss == HF_ON_LOSS_REDIRECT)
+            hf_loader_tell(loader, hf_yaml_line(draft->node, "on_loss"),
+                           "'on_loss' redirects, but the table of the strategy on line %u would "
+                           "name the lost server again: write on_loss: fresh",
+                           draft->affinity_nodes[i]->line);
     }
-    if (carrier != NULL && pool->on_loss == HF_ON_LOSS_REDIRECT)
+    if (carrier != NULL && !inserted && pool->on_loss == HF_ON_LOSS_REDIRECT)
         hf_loader_tell(loader, hf_yaml_line(draft->node, "on_loss"),
                        "'on_loss' redirects, but the cookie of the strategy on line %u would name "
                        "the lost server again: add {cookie: HOLDFAST} behind it, or write on_loss: "
@@ -90,7 +96,8 @@ void hf_finish_strategies(struct hf_loader *loader)
         const struct hf_pool_draft *draft = &loader->pools[p];
         for (unsigned i = 0; i < pool->affinity_count; i++) {
             const struct hf_affinity *affinity = &pool->affinities[i];
-            if (carries_name(affinity))
+            bool learned = affinity->kind == HF_AFFINITY_LEARN && !affinity->learn_header;
+            if (carries_name(affinity) || learned)
                 check_cookie_name(loader, affinity, draft->affinity_nodes[i]);
             if (affinity->kind == HF_AFFINITY_ROUTE)
                 check_names(loader, draft, affinity, draft->affinity_nodes[i]->line);

@@ -15,10 +15,11 @@ struct hf_server_draft {
 
 struct hf_affinity_draft {
     const char *cookie, *path, *domain;
-    const char *route, *separator;
+    const char *route, *separator, *learn;
     const char *header, *query, *path_param;
     int mode, hash, source_ip; /* enums of schema_pool.h */
-    uint64_t idle_s, lifetime_s, max_age_s;
+    int from;                  /* of `learn`: 1 = a header field */
+    uint64_t idle_s, lifetime_s, max_age_s, expire_s, size;
     int same_site, secure;
     bool http_only, partitioned;
     uint8_t ipv4_prefix, ipv6_prefix;

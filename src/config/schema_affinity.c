@@ -8,8 +8,6 @@
 
 enum { MINUTE = 60 * 1000, DAY = 24 * 60 * MINUTE };
 #define YEARS_10 (3650ull * DAY)
-/* Told as not built yet by unsupported.c, by its own key. */
-#define NOT_BUILT ((enum hf_affinity_kind)HF_MODE_NOT_BUILT)
 
 // clang-format off
 static const struct hf_word mode_words[] = {{"insert", HF_COOKIE_INSERT},
@@ -21,7 +19,8 @@ static const struct hf_word secure_words[] = {
     {"auto", HF_SECURE_AUTO}, {"always", HF_SECURE_ALWAYS}, {"never", HF_SECURE_NEVER},
     {"true", HF_SECURE_ALWAYS}, {"false", HF_SECURE_NEVER}, {NULL, 0}};
 static const struct hf_word source_ip_words[] = {{"hash", HF_SOURCE_IP_HASH},
-                                                 {"table", HF_MODE_NOT_BUILT}, {NULL, 0}};
+                                                 {"table", HF_SOURCE_IP_TABLE}, {NULL, 0}};
+static const struct hf_word from_words[] = {{"cookie", 0}, {"header", 1}, {NULL, 0}};
 static const struct hf_word hash_words[] = {
 #define HF_HASH_ROW(id, word, ...) {word, HF_HASH_##id},
 #include "balance/algorithms.def"
@@ -61,7 +60,10 @@ static const struct hf_key affinity_keys[] = {
     {.key = "ipv6_prefix", .type = &hf_type_number,
      HF_FIELD(struct hf_affinity_draft, ipv6_prefix), .low = 1, .high = 128, .fallback = "64",
      .example = "56"},
-    {.key = "learn", .type = &hf_type_text, .high = 127, .example = "JSESSIONID"},
+    {.key = "learn", .type = &hf_type_text, HF_FIELD(struct hf_affinity_draft, learn),
+     .high = 127, .example = "JSESSIONID"},
+    {.key = "from", .type = &hf_type_word, HF_FIELD(struct hf_affinity_draft, from),
+     .words = from_words, .fallback = "cookie", .example = "header"},
     {.key = "header", .type = &hf_type_text, HF_FIELD(struct hf_affinity_draft, header),
      .high = 127, .example = "X-Tenant"},
     {.key = "query", .type = &hf_type_text, HF_FIELD(struct hf_affinity_draft, query),
@@ -73,10 +75,10 @@ static const struct hf_key affinity_keys[] = {
     {.key = "separator", .type = &hf_type_text, HF_FIELD(struct hf_affinity_draft, separator),
      .high = 1, .fallback = "\".\"",
      .example = "\".\""},
-    {.key = "expire", .type = &hf_type_seconds, .low = 1000, .high = YEARS_10, .fallback = "30m",
-     .example = "30m"},
-    {.key = "size", .type = &hf_type_number, .low = 1, .high = 1000ull * 1000 * 1000,
-     .fallback = "1000000", .example = "10000000"},
+    {.key = "expire", .type = &hf_type_seconds, HF_FIELD(struct hf_affinity_draft, expire_s),
+     .low = 1000, .high = YEARS_10, .fallback = "30m", .example = "30m"},
+    {.key = "size", .type = &hf_type_number, HF_FIELD(struct hf_affinity_draft, size), .low = 1,
+     .high = 1000ull * 1000 * 1000, .fallback = "1000000", .example = "10000000"},
     {.key = "bounded_load", .type = &hf_type_ratio,
      HF_FIELD(struct hf_affinity_draft, bounded_percent), .low = 1, .high = 100,
      .example = "1.25"},
@@ -87,15 +89,18 @@ static const struct strategy {
     const char *key;
     const char *also;           /* words between blanks */
     enum hf_affinity_kind kind; /* with a hash where there can be one */
+    enum hf_affinity_kind table_kind; /* without it */
 } strategies[] = {
     {"cookie", " mode hash idle lifetime max_age same_site secure http_only partitioned path "
-               "domain bounded_load ", HF_AFFINITY_HASH_COOKIE},
-    {"source_ip", " hash ipv4_prefix ipv6_prefix expire size bounded_load ", HF_AFFINITY_SOURCE_IP},
-    {"learn", " expire size ", NOT_BUILT},
-    {"header", " hash expire size bounded_load ", HF_AFFINITY_HEADER},
-    {"query", " hash expire size bounded_load ", HF_AFFINITY_QUERY},
-    {"path_param", " hash expire size bounded_load ", HF_AFFINITY_PATH_PARAM},
-    {"route", " separator ", HF_AFFINITY_ROUTE},
+               "domain bounded_load ", HF_AFFINITY_HASH_COOKIE, HF_AFFINITY_COOKIE_INSERT},
+    {"source_ip", " hash ipv4_prefix ipv6_prefix expire size bounded_load ", HF_AFFINITY_SOURCE_IP,
+     HF_AFFINITY_SOURCE_IP_TABLE},
+    {"learn", " from expire size ", HF_AFFINITY_LEARN, HF_AFFINITY_LEARN},
+    {"header", " hash expire size bounded_load ", HF_AFFINITY_HEADER, HF_AFFINITY_HEADER_TABLE},
+    {"query", " hash expire size bounded_load ", HF_AFFINITY_QUERY, HF_AFFINITY_QUERY_TABLE},
+    {"path_param", " hash expire size bounded_load ", HF_AFFINITY_PATH_PARAM,
+     HF_AFFINITY_PATH_PARAM_TABLE},
+    {"route", " separator ", HF_AFFINITY_ROUTE, HF_AFFINITY_ROUTE},
 };
 // clang-format on
 enum { STRATEGY_COUNT = sizeof(strategies) / sizeof(strategies[0]) };
@@ -223,29 +228,33 @@ static bool check_name(struct hf_loader *loader, const struct hf_yaml *node, con
     return true;
 }
 
-/* A strategy that looks for a name in the request: without a hash it would be a table. */
-static bool check_named(struct hf_loader *loader, const struct hf_yaml *node, const char *key)
+/* What a hash needs a table has no use for, and the other way round. */
+static bool check_memory(struct hf_loader *loader, const struct hf_yaml *node, const char *key,
+                         bool table)
 {
     static const char *const table_only[] = {"expire", "size"};
-    const struct hf_yaml *named = hf_yaml_get(node, key);
-    bool good = check_name(loader, named, named->text);
-    if (hf_yaml_get(node, "hash") == NULL) {
-        hf_report_add(loader->report, named->key_line,
-                      "not supported yet: %s without hash: write {%s: %.60s, hash: mod}", key, key,
-                      named->text);
-        loader->unsupported++;
-        return false;
-    }
-    for (unsigned i = 0; i < sizeof(table_only) / sizeof(table_only[0]); i++) {
-        const struct hf_yaml *extra = hf_yaml_get(node, table_only[i]);
+    static const char *const hash_only[] = {"hash", "bounded_load"};
+    const bool by_word = strcmp(key, "source_ip") == 0;
+    for (unsigned i = 0; i < 2; i++) {
+        const char *word = table ? hash_only[i] : table_only[i];
+        const struct hf_yaml *extra = hf_yaml_get(node, word);
         if (extra == NULL)
             continue;
-        hf_loader_tell(loader, extra->key_line,
-                       "'%s' with 'hash': a hash remembers nothing; leave '%s' or 'hash' out",
-                       table_only[i], table_only[i]);
-        good = false;
+        if (by_word)
+            hf_loader_tell(
+                loader, extra->key_line,
+                "'%s' means nothing to 'source_ip: %s': leave it out, or write source_ip: %s", word,
+                table ? "table" : "hash", table ? "hash" : "table");
+        else if (table)
+            hf_loader_tell(loader, extra->key_line,
+                           "'%s' without 'hash': add hash: maglev, or leave it out", word);
+        else
+            hf_loader_tell(loader, extra->key_line,
+                           "'%s' with 'hash': a hash remembers nothing; leave '%s' or 'hash' out",
+                           word, word);
+        return false;
     }
-    return good;
+    return true;
 }
 
 static void add_strategy(struct hf_loader *loader, const struct hf_yaml *node,
@@ -264,13 +273,18 @@ static void add_strategy(struct hf_loader *loader, const struct hf_yaml *node,
         .idle_s = draft->idle_s,
         .lifetime_s = draft->lifetime_s,
         .ipv4_prefix = draft->ipv4_prefix,
-        .ipv6_prefix = draft->ipv6_prefix};
+        .ipv6_prefix = draft->ipv6_prefix,
+        .learn_header = draft->from == 1,
+        .expire_s = draft->expire_s,
+        .table_size = draft->size};
     const char *name = draft->header  ? draft->header
                        : draft->query ? draft->query
                                       : draft->path_param;
     if (name != NULL)
         affinity->name = hf_loader_copy(loader, name);
-    const char *cookie = kind == HF_AFFINITY_ROUTE ? draft->route : draft->cookie;
+    const char *cookie = kind == HF_AFFINITY_ROUTE   ? draft->route
+                         : kind == HF_AFFINITY_LEARN ? draft->learn
+                                                     : draft->cookie;
     if (cookie == NULL)
         return;
     affinity->cookie = hf_loader_copy(loader, cookie);
@@ -291,6 +305,30 @@ static void add_strategy(struct hf_loader *loader, const struct hf_yaml *node,
                                       .secure = draft->secure == HF_SECURE_ALWAYS,
                                       .http_only = draft->http_only,
                                       .partitioned = draft->partitioned};
+}
+
+/* Whether the strategy remembers clients; a cookie without a hash is inserted or prefixed. */
+static bool has_table(const struct strategy *strategy, const struct hf_yaml *node,
+                      const struct hf_affinity_draft *draft)
+{
+    if (strategy->kind == HF_AFFINITY_SOURCE_IP)
+        return draft->source_ip == HF_SOURCE_IP_TABLE;
+    return hf_yaml_get(node, "hash") == NULL;
+}
+
+/* What only strategies of one kind have to keep to. */
+static bool check_kind(struct hf_loader *loader, const struct hf_yaml *node,
+                       const struct strategy *strategy, enum hf_affinity_kind kind)
+{
+    const struct hf_yaml *named = hf_yaml_get(node, strategy->key);
+    if (kind == HF_AFFINITY_COOKIE_PREFIX)
+        return check_prefix(loader, node);
+    if (kind == HF_AFFINITY_ROUTE)
+        return check_separator(loader, node, &loader->affinity);
+    bool good = !is_named(strategy) || check_name(loader, named, named->text);
+    if (is_named(strategy) || strategy->kind == HF_AFFINITY_SOURCE_IP)
+        good &= check_memory(loader, node, strategy->key, kind == strategy->table_kind);
+    return good;
 }
 
 static void check_affinity(struct hf_loader *loader, const struct hf_yaml *node, void *target)
@@ -315,18 +353,11 @@ static void check_affinity(struct hf_loader *loader, const struct hf_yaml *node,
     }
     if (!good || (is_cookie && !check_cookie(loader, node)))
         return;
-    if (is_named(strategy) && !check_named(loader, node, strategy->key))
-        return;
-    enum hf_affinity_kind kind = strategy->kind;
-    if (is_cookie && hash == NULL)
-        kind =
-            draft->mode == HF_COOKIE_PREFIX ? HF_AFFINITY_COOKIE_PREFIX : HF_AFFINITY_COOKIE_INSERT;
-    bool checked = true;
-    if (kind == HF_AFFINITY_COOKIE_PREFIX)
-        checked = check_prefix(loader, node);
-    else if (kind == HF_AFFINITY_ROUTE)
-        checked = check_separator(loader, node, draft);
-    if (checked && kind != NOT_BUILT)
+    enum hf_affinity_kind kind =
+        has_table(strategy, node, draft) ? strategy->table_kind : strategy->kind;
+    if (kind == HF_AFFINITY_COOKIE_INSERT && draft->mode == HF_COOKIE_PREFIX)
+        kind = HF_AFFINITY_COOKIE_PREFIX;
+    if (check_kind(loader, node, strategy, kind))
         add_strategy(loader, node, draft, kind);
 }
 
@@ -343,6 +374,8 @@ void *hf_schema_place_affinity(struct hf_loader *loader, void *target, const str
                                                   .secure = HF_SECURE_AUTO,
                                                   .http_only = true,
                                                   .ipv4_prefix = 32,
-                                                  .ipv6_prefix = 64};
+                                                  .ipv6_prefix = 64,
+                                                  .expire_s = 30 * 60,
+                                                  .size = 1000 * 1000};
     return &loader->affinity;
 }

@@ -2,12 +2,8 @@
 #pragma once
 #include "config/schema.h"
 
-/* A choice that is understood but has no value in the model yet: its row in unsupported.c keeps it
- * out of every snapshot. */
-enum { HF_MODE_NOT_BUILT = 255 };
-
 enum { HF_HASH_OF_COOKIE = HF_HASH_COUNT /* {hash: cookie, cookie: NAME}: mod N */ };
-enum hf_source_ip_mode { HF_SOURCE_IP_HASH };
+enum hf_source_ip_mode { HF_SOURCE_IP_HASH, HF_SOURCE_IP_TABLE };
 enum hf_cookie_mode { HF_COOKIE_INSERT, HF_COOKIE_PREFIX };
 
 extern const struct hf_schema hf_schema_pool, hf_schema_affinity;

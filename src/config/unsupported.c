@@ -13,8 +13,6 @@ static const struct row {
     {"listeners[]", "protocol", "tcp", "use http"},
     {"pools[]", "session", NULL, "leave it out"},
     {"pools[].servers[]", "agent", NULL, "leave it out"},
-    {"pools[].affinity[]", "source_ip", "table", "use source_ip: hash"},
-    {"pools[].affinity[]", "learn", NULL, "use {cookie: HOLDFAST, mode: insert}"},
 };
 // clang-format on
 

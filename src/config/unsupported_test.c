@@ -86,12 +86,8 @@ static const char *const told[] = {
     "15: not supported yet: tls of a listener: ",
     "16: not supported yet: proxy_protocol: true of a listener: ",
     "17: not supported yet: protocol: tcp of a listener: ",
-    "25: not supported yet: source_ip: table of a strategy: ",
     "26: not supported yet: session of a pool: ",
     "32: not supported yet: agent of a server: ",
-    "36: not supported yet: query without hash: ",
-    "37: not supported yet: path_param without hash: ",
-    "37: not supported yet: learn of a strategy: ",
 };
 // clang-format on
 enum { TOLD_COUNT = sizeof(told) / sizeof(told[0]) };

@@ -50,6 +50,11 @@ bool hf_affinity_is_hash(const struct hf_affinity *affinity)
     case HF_AFFINITY_COOKIE_INSERT:
     case HF_AFFINITY_COOKIE_PREFIX:
     case HF_AFFINITY_ROUTE:
+    case HF_AFFINITY_SOURCE_IP_TABLE:
+    case HF_AFFINITY_HEADER_TABLE:
+    case HF_AFFINITY_QUERY_TABLE:
+    case HF_AFFINITY_PATH_PARAM_TABLE:
+    case HF_AFFINITY_LEARN:
         return false;
     case HF_AFFINITY_HASH_COOKIE:
     case HF_AFFINITY_SOURCE_IP:
@@ -60,6 +65,11 @@ bool hf_affinity_is_hash(const struct hf_affinity *affinity)
     }
     REQUIRE(!"a kind of the enumeration");
     return false;
+}
+
+bool hf_affinity_has_table(const struct hf_affinity *affinity)
+{
+    return affinity->kind >= HF_AFFINITY_SOURCE_IP_TABLE && affinity->kind <= HF_AFFINITY_LEARN;
 }
 
 struct hf_config *hf_config_new(void)
@@ -279,6 +289,10 @@ static int make_places(struct hf_pool *pool)
         places[at] = (struct hf_pool_place){.server_id = id, .index = i};
     }
     pool->places = places;
+    for (unsigned i = 0; i < pool->affinity_count; i++) {
+        pool->learns |= pool->affinities[i].kind == HF_AFFINITY_LEARN;
+        pool->has_tables |= hf_affinity_has_table(&pool->affinities[i]);
+    }
     pool->place_mask = size - 1;
     return 0;
 }

@@ -63,14 +63,21 @@ enum hf_affinity_kind {
     HF_AFFINITY_SOURCE_IP,
     HF_AFFINITY_HEADER,
     HF_AFFINITY_QUERY,
-    HF_AFFINITY_PATH_PARAM
+    HF_AFFINITY_PATH_PARAM,
+    HF_AFFINITY_SOURCE_IP_TABLE, /* from here on those with a table */
+    HF_AFFINITY_HEADER_TABLE,
+    HF_AFFINITY_QUERY_TABLE,
+    HF_AFFINITY_PATH_PARAM_TABLE,
+    HF_AFFINITY_LEARN
 };
 enum hf_secure { HF_SECURE_AUTO, HF_SECURE_ALWAYS, HF_SECURE_NEVER };
 
 struct hf_affinity { /* one strategy of a pool; owned texts */
     enum hf_affinity_kind kind;
-    char *cookie;                           /* name; of the kinds that look for a cookie */
-    char *name;                             /* HEADER, QUERY, PATH_PARAM: of what is looked at */
+    char *cookie;                           /* name; of the kinds that look for a cookie, and of
+                                               LEARN with learn_header that of the field */
+    char *name;                             /* HEADER, QUERY, PATH_PARAM and their tables: of what
+                                               is looked at */
     struct hf_cookie_attributes attributes; /* texts point into owned strings; of COOKIE_PREFIX and
                                                ROUTE the name alone */
     char *path, *domain; /* owned, what attributes point to; domain may be NULL */
@@ -78,15 +85,19 @@ struct hf_affinity { /* one strategy of a pool; owned texts */
     uint64_t idle_s, lifetime_s; /* 0 = unlimited */
     struct hf_slice scope;       /* of the token: "pool\0cookie", owned by `scope_text` */
     char *scope_text;
-    uint8_t ipv4_prefix, ipv6_prefix; /* SOURCE_IP */
+    uint8_t ipv4_prefix, ipv6_prefix; /* SOURCE_IP, SOURCE_IP_TABLE */
     enum hf_hash hash;                /* where hf_affinity_is_hash */
     uint32_t bounded_percent;         /* of its fair share a server may take; 0 = no bound */
     char separator;                   /* ROUTE: in front of the server's name */
     char *param;                      /* owned; ROUTE: the cookie's name in lower case */
+    bool learn_header;                /* LEARN: `cookie` is the name of a header field */
+    uint64_t expire_s, table_size;    /* SOURCE_IP_TABLE and LEARN */
 };
 
 /* Whether its server follows from a hash of the key, so that `hash` means something. */
 bool hf_affinity_is_hash(const struct hf_affinity *affinity);
+/* Whether it remembers clients in a table. */
+bool hf_affinity_has_table(const struct hf_affinity *affinity);
 
 enum hf_failback { HF_FAILBACK_STAY, HF_FAILBACK_RETURN, HF_FAILBACK_TEMPORARY };
 enum hf_on_loss { HF_ON_LOSS_FRESH, HF_ON_LOSS_ERROR, HF_ON_LOSS_REDIRECT };
@@ -156,6 +167,7 @@ struct hf_pool {
     struct hf_pool_server *servers; /* owned; [server_count] */
     unsigned server_count;
     unsigned index;               /* in config->pools */
+    bool has_tables, learns;      /* of its strategies; set by hf_pool_index */
     struct hf_pool_place *places; /* owned; NULL = hf_pool_find walks the servers */
     unsigned place_mask;          /* places - 1 */
     struct hf_balance_table *tables[HF_HASH_COUNT]; /* owned; NULL = nobody asks for that hash */

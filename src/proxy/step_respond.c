@@ -159,12 +159,16 @@ static bool write_final_head(struct hf_exchange *x)
 {
     char cookie[SET_COOKIE_MAX];
     size_t cookie_size = 0;
-    bool sticky = x->pool->affinity_count > 0;
+    bool sticky = x->pool->affinity_count > 0, pinned = false;
     if (sticky) {
         struct hf_affinity_request request = hf_exchange_affinity_request(x);
         unsigned served = (unsigned)(x->target - x->pool->servers);
         cookie_size = hf_affinity_pin(&x->snapshot->affinity, x->pool, &request, &x->choice, served,
                                       cookie, sizeof(cookie), &x->moved);
+        bool learned = x->pool->learns && hf_affinity_learn(&x->snapshot->affinity, x->pool,
+                                                            &request, &x->response, served);
+        bool known = x->choice.pin_valid;
+        pinned = cookie_size > 0 || x->moved || (!known && (learned || x->choice.claimed != 0));
     }
     bool rewrites = cookie_size > 0 || hf_affinity_prefix_cookie(x->pool).size > 0;
     struct hf_buffer *scratch = NULL;
@@ -173,7 +177,7 @@ static bool write_final_head(struct hf_exchange *x)
     struct hf_outgoing outgoing;
     bool fits = hf_forward_response(x, hf_slice(cookie, cookie_size), scratch, &outgoing);
     if (sticky)
-        count_answer(x, cookie_size > 0);
+        count_answer(x, pinned);
     fits = fits && x->client_side->write_head(x, &outgoing);
     hf_buffer_return(&x->worker->buffers, &scratch);
     return fits;
