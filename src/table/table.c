@@ -88,20 +88,32 @@ static uint16_t claim(struct hf_table *table, const struct hf_space_entry *entry
     return settle(table, space, entry, owner, now_s);
 }
 
-/* What is not in memory yet: in the space that is being carried over, or in the file. */
-static uint16_t find_elsewhere(struct hf_table *table, uint64_t hash, uint32_t now_s,
-                               uint32_t expiry_s)
+/* In the space that is being carried over. No lock: who carries it may be held up. */
+static uint16_t find_draining(struct hf_table *table, uint64_t hash, uint32_t now_s,
+                              uint32_t life_s, uint32_t expiry_s)
 {
     struct hf_space *old = atomic_load_explicit(&table->draining, memory_order_acquire);
-    struct hf_space_entry entry = {.hash = hash, .expiry_s = expiry_s};
-    if (old != NULL)
-        entry.server = hf_space_find(old, hash, now_s, 0, 0);
-    if (entry.server == 0 && atomic_load_explicit(&table->loading, memory_order_acquire)) {
-        uint32_t left_s;
-        uint64_t server_id = hf_keeper_probe(table, hash, &left_s);
-        if (server_id != 0)
-            entry.server = hf_dictionary_number(&table->dictionary, server_id);
-    }
+    uint16_t server = old != NULL ? hf_space_find(old, hash, now_s, life_s, expiry_s) : 0;
+    if (server == 0)
+        return 0;
+    /* Carried over between the two looks: its longer life belongs there, and a move is known. */
+    uint16_t there = hf_space_find(current(table), hash, now_s, life_s, expiry_s);
+    return there != 0 ? there : server;
+}
+
+/* In the file, while that is not in memory yet. */
+static uint16_t find_on_disk(struct hf_table *table, uint64_t hash, uint32_t now_s,
+                             uint32_t expiry_s)
+{
+    uint32_t left_s;
+    if (!atomic_load_explicit(&table->loading, memory_order_acquire))
+        return 0;
+    uint64_t server_id = hf_keeper_probe(table, hash, &left_s);
+    if (server_id == 0)
+        return 0;
+    struct hf_space_entry entry = {.hash = hash,
+                                   .expiry_s = expiry_s,
+                                   .server = hf_dictionary_number(&table->dictionary, server_id)};
     return entry.server != 0 ? claim(table, &entry, now_s) : 0;
 }
 
@@ -116,7 +128,9 @@ uint64_t hf_table_find(struct hf_table *table, uint64_t hash, uint64_t expire_s,
         before = changes;
         server = hf_space_find(current(table), hash, now_s, life_s, expiry_s);
         if (server == 0)
-            server = find_elsewhere(table, hash, now_s, expiry_s);
+            server = find_draining(table, hash, now_s, life_s, expiry_s);
+        if (server == 0)
+            server = find_on_disk(table, hash, now_s, expiry_s);
         /* The entry may have come to where it was looked for first, and gone from where it was
          * looked for last. */
         changes = atomic_load_explicit(&table->changes, memory_order_acquire);
