@@ -13,7 +13,7 @@ static const struct row {
 #define ROW(field, name, type, help)                                                               \
     {name, type, help, offsetof(struct hf_table_stats, field)}
     ROW(entries, "holdfast_table_entries", "gauge", "Clients that the table knows."),
-    ROW(size, "holdfast_table_size", "gauge", "Clients that surely have room."),
+    ROW(size, "holdfast_table_size", "gauge", "Clients that have room."),
     ROW(bytes, "holdfast_table_bytes", "gauge", "Memory of the table, fixed by its size."),
     ROW(inserts, "holdfast_table_inserts_total", "counter",
         "Entries made, loaded or carried over."),
