@@ -155,6 +155,7 @@ def all_at_once(proxy, fields, count=100):
         (by_learning(), has("made-before-this-proxy")),
         ([{"cookie": "HOLDFAST"}, *by_address()], came_from("198.51.100.7")),
         ([{"cookie": "HOLDFAST"}, *by_learning()], has("made-before-this-proxy")),
+        ([{"cookie": "HOLDFAST"}, {"header": "X-Session"}], [("X-Session", "one of many")]),
     ],
 )
 def test_100_first_requests_at_once_have_one_server(run_proxy, backends, affinity, fields):
@@ -222,6 +223,29 @@ def test_a_server_keeps_its_clients_under_another_address_and_place(run_proxy, b
     proxy.reload({**proxy.config, "pools": [{**proxy.config["pools"][0], "servers": rows}]})
     assert {a: who(proxy, came_from(a)) for a in first} == first
     assert len(moved.requests) == 10
+
+
+# --- keys of requests ---------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", ["header", "query", "path_param"])
+def test_a_key_of_the_request_keeps_its_server(run_proxy, backends, kind):
+    made = backends(*NAMES, behave=session)
+    proxy = run_proxy(made, pool_keys={"affinity": [{kind: "Key"}]}, workers=1)
+
+    def served(key):
+        targets = {"header": "/", "query": f"/?a=b&Key={key}", "path_param": f"/a;Key={key}?b"}
+        fields = [("key", key)] if kind == "header" else []
+        return proxy.get(targets[kind], fields=fields).json()["server"]
+
+    first = {key: served(key) for key in addresses(40)}
+    assert {name: list(first.values()).count(name) for name in NAMES} == dict.fromkeys(NAMES, 10)
+    pool = proxy.config["pools"][0]
+    more = [*pool["servers"], {"name": "app5", "address": f"127.0.0.1:{backends('app5').port}"}]
+    proxy.reload({**proxy.config, "pools": [{**pool, "servers": more}]})
+    proxy.stop()
+    proxy.start()
+    assert {key: served(key) for key in first} == first
+    assert served("new-key") in (*NAMES, "app5")
+    assert proxy.metric("holdfast_table_entries") == 41
 
 
 # --- who a client is -----------------------------------------------------------------------------
