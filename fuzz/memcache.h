@@ -71,7 +71,7 @@ static inline void fuzz_memcache_check_answer(const struct hf_memcache_request *
         REQUIRE(value_size == 0);
     else if (request->dialect == HF_MEMCACHE_BINARY)
         fuzz_memcache_check_packet(head, value_size, request);
-    else if (request->operation == HF_MEMCACHE_VERSION)
+    else if (request->operation == HF_MEMCACHE_VERSION && value_size > 0)
         REQUIRE(hf_slice_equal(head, HF_SLICE("VERSION ")));
     else if (request->operation != HF_MEMCACHE_INCREMENT &&
              request->operation != HF_MEMCACHE_DECREMENT) /* meta: a second line with the number */
