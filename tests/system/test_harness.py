@@ -3,13 +3,15 @@ import os
 import select
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from harness import Browser, Client, Gone, ProtocolError, poll
+from harness import Browser, Client, Gone, ProtocolError, poll, ports
 from harness.apps import User, crowd, join
 from harness.backend import echo_upgrade, raw
 from harness.child import DIES_WITH_US
+from harness.ports import FIRST, LAST
 from harness.proxy import Metrics
 from harness.rows import split_messages
 
@@ -149,3 +151,33 @@ def test_a_child_ends_with_tests_that_are_killed():
             poll(lambda: select.select([child], [], [], 0)[0], 10, "the child ended too")
         finally:
             os.close(child)
+
+
+def test_processes_at_once_are_given_different_ports():
+    processes, each = 4, 100
+    script = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from harness.ports import free_port\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        f"print(*(free_port() for _ in range({each})))"
+    )
+    asking = [
+        subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(processes)
+    ]
+    assert [process.stdout.readline() for process in asking] == ["ready\n"] * processes
+    for process in asking:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    given = [int(port) for process in asking for port in process.communicate()[0].split()]
+    assert len(given) == processes * each == len(set(given))
+    assert all(FIRST <= port <= LAST for port in given)
+
+
+@pytest.mark.parametrize("found", ["", "nonsense", "1", str(LAST + 1)])
+def test_a_spoilt_counter_of_ports_begins_anew(tmp_path, monkeypatch, found):
+    monkeypatch.setattr(ports, "COUNTER", str(tmp_path / "counter"))
+    (tmp_path / "counter").write_text(found)
+    assert ports._next_port() == FIRST and ports._next_port() == FIRST + 1
