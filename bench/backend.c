@@ -8,7 +8,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { RESPONSE_HEAD_SIZE_MAX = 1024, OPCODE_CLOSE = 8, OPCODE_MASK = 0x0f, MASKED = 0x80 };
+enum {
+    RESPONSE_HEAD_SIZE_MAX = 1024,
+    LOGIN_FIELD_SIZE_MAX = 128,
+    OPCODE_CLOSE = 8,
+    OPCODE_MASK = 0x0f,
+    MASKED = 0x80
+};
 
 struct backend_connection {
     struct bench_handler handler;
@@ -52,6 +58,22 @@ static bool answer_upgrade(struct backend_connection *connection, const char *ke
     return send_all(connection->handler.fd, response, sizeof head - 1 + BENCH_ACCEPT_SIZE + 4);
 }
 
+/* The usual answer, with a session cookie that no other login of any backend was given. */
+static bool answer_login(struct backend_connection *connection)
+{
+    struct bench_backend *backend = connection->backend;
+    char response[RESPONSE_HEAD_SIZE_MAX + LOGIN_FIELD_SIZE_MAX + BENCH_BODY_SIZE_MAX];
+    const size_t head = backend->response_head_size;
+    memcpy(response, backend->response, head);
+    int field = snprintf(response + head, LOGIN_FIELD_SIZE_MAX,
+                         "Set-Cookie: sid=b%02u%08lucq3v9k2m7x1d5w8r;"
+                         " Path=/; HttpOnly\r\n",
+                         backend->index, backend->logins++);
+    const size_t rest = backend->response_size - head;
+    memcpy(response + head + field, backend->response + head, rest);
+    return send_all(connection->handler.fd, response, head + (size_t)field + rest);
+}
+
 /* Answers one request whose head is complete; only GET without a body is understood. */
 static bool answer_request(struct backend_connection *connection, size_t head_size)
 {
@@ -65,6 +87,9 @@ static bool answer_request(struct backend_connection *connection, size_t head_si
     if (memcmp(head + 4, "/ws ", 4) == 0) {
         size_t size = bench_head_field(head, head_size, "Sec-WebSocket-Key", &position, &key);
         return size > 0 && answer_upgrade(connection, key, size);
+    }
+    if (memcmp(head + 4, BENCH_LOGIN_PATH " ", sizeof BENCH_LOGIN_PATH) == 0) {
+        return answer_login(connection);
     }
     return send_all(connection->handler.fd, connection->backend->response,
                     connection->backend->response_size);
@@ -190,6 +215,8 @@ void bench_backend_open(struct bench_backend *backend, struct bench_loop *loop, 
     bench_backend_body(index, response + head, body_size);
     backend->response = response;
     backend->response_size = (size_t)head + body_size;
+    backend->response_head_size = (size_t)head - 2;
+    backend->index = index;
     backend->loop = loop;
     backend->listener = (struct bench_handler){.ready = listener_ready, .fd = bench_listen(port)};
     bench_loop_add(loop, &backend->listener);

@@ -1,6 +1,6 @@
 /* The application that the benchmark's proxies stand in front of: HTTP/1.1 keep-alive GET with one
  * fixed answer, and WebSocket echo. One `struct bench_backend` is one server with its own port.
- * Never: sets a cookie, closes first, allocates while answering.
+ * Never: closes first, allocates while answering; sets a cookie only when asked for its login page.
  * Threads: one. Layer: bench. */
 #pragma once
 #include "wire.h"
@@ -15,11 +15,16 @@ enum {
     BENCH_FRAME_MASK_SIZE = 4,
 };
 
+#define BENCH_LOGIN_PATH "/login" /* answered with a new session cookie, `sid` */
+
 struct bench_backend {
     struct bench_handler listener;
     struct bench_loop *loop; /* borrowed for the process's life */
     char *response;          /* owned; head and body */
     size_t response_size;
+    size_t response_head_size; /* of it, the empty line left out */
+    uint64_t logins;           /* how many sessions it has begun; makes their ids its own */
+    unsigned index;
 };
 
 /* The body of backend `index`, exactly `size` bytes, which names the backend; no NUL is stored. */

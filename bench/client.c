@@ -26,7 +26,7 @@ void bench_target_init(struct bench_target *target, struct bench_loop *loop, uin
 
 static void build_request(struct bench_client *client)
 {
-    static const char head[] = "GET /shop/cart?page=2 HTTP/1.1\r\n"
+    static const char head[] = " HTTP/1.1\r\n"
                                "Host: shop.example.com\r\n"
                                "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) "
                                "Gecko/20100101 Firefox/128.0\r\n"
@@ -35,30 +35,33 @@ static void build_request(struct bench_client *client)
                                "Accept-Encoding: gzip, deflate, br\r\n"
                                "Referer: http://shop.example.com/shop/list\r\n"
                                "Connection: keep-alive\r\n"
-                               "Upgrade-Insecure-Requests: 1\r\n"
-                               "Cookie: ";
+                               "Upgrade-Insecure-Requests: 1\r\n";
+    const char *path = client->cookies == 0 ? BENCH_LOGIN_PATH : "/shop/cart?page=2";
     char *out = client->request;
-    size_t size = sizeof head - 1;
-    memcpy(out, head, size);
+    size_t size = (size_t)snprintf(out, sizeof client->request, "GET %s%s", path, head);
     for (unsigned i = 0; i < client->cookies; i++) {
         size += (size_t)snprintf(out + size, sizeof client->request - size, "%s%s",
-                                 i > 0 ? "; " : "", client->cookie[i]);
+                                 i > 0 ? "; " : "Cookie: ", client->cookie[i]);
     }
-    size += (size_t)snprintf(out + size, sizeof client->request - size, "\r\n\r\n");
+    size += (size_t)snprintf(out + size, sizeof client->request - size, "%s\r\n",
+                             client->cookies > 0 ? "\r\n" : "");
     client->request_size = size;
 }
 
 static void client_connect(struct bench_client *client)
 {
-    client->handler =
-        (struct bench_handler){.ready = client_ready, .fd = bench_connect(client->target->port)};
+    client->handler = (struct bench_handler){
+        .ready = client_ready, .fd = bench_connect(client->target->port, client->source)};
     client->used = 0;
     bench_loop_add(client->target->loop, &client->handler);
 }
 
 void bench_client_open(struct bench_client *client, struct bench_target *target, unsigned number)
 {
-    *client = (struct bench_client){.target = target, .backend = -1, .cookies = 1};
+    *client = (struct bench_client){.target = target,
+                                    .backend = -1,
+                                    .cookies = target->login ? 0 : 1,
+                                    .source = target->sources ? BENCH_SOURCE_FIRST + number : 0};
     snprintf(client->cookie[0], sizeof client->cookie[0], "sid=s%08ucq3v9k2m7x1d5w8r", number);
     client->input = malloc(BENCH_HEAD_SIZE_MAX + target->body_size);
     if (client->input == NULL) {

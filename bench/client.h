@@ -9,6 +9,7 @@ enum {
     BENCH_COOKIES_MAX = 4,
     BENCH_COOKIE_SIZE_MAX = 512, /* name=value, bytes */
     BENCH_REQUEST_SIZE_MAX = 4096,
+    BENCH_SOURCE_FIRST = 0x7f010001, /* 127.1.0.1 */
 };
 
 struct bench_counts {
@@ -27,6 +28,8 @@ struct bench_target { /* what all clients of a run share */
     uint16_t port;
     unsigned backends;
     size_t body_size;
+    bool login;   /* clients begin without a cookie and ask for the page that sets one */
+    bool sources; /* each client has an address of its own, from BENCH_SOURCE_FIRST on */
     char *bodies[BENCH_BACKENDS_MAX]; /* owned; the expected bodies */
     struct bench_counts counts;
     uint64_t served[BENCH_BACKENDS_MAX]; /* answers by backend */
@@ -39,6 +42,7 @@ struct bench_client {
     struct bench_handler handler;
     struct bench_target *target; /* borrowed for the process's life */
     uint64_t intended_ns;        /* when the request under way should have been sent */
+    uint32_t source;             /* its own address; 0 = any */
     bool busy;
     int backend; /* that answered first, -1 before */
     unsigned cookies;
@@ -51,7 +55,7 @@ struct bench_client {
 
 void bench_target_init(struct bench_target *target, struct bench_loop *loop, uint16_t port,
                        unsigned backends, size_t body_size);
-/* Connects; `number` makes this client's application cookie its own. */
+/* Connects; `number` makes this client's application cookie, or its address, its own. */
 void bench_client_open(struct bench_client *client, struct bench_target *target, unsigned number);
 /* Sends the client's next request, which counts as begun at intended_ns. It must not be busy. */
 void bench_client_send(struct bench_client *client, uint64_t intended_ns);

@@ -220,7 +220,7 @@ static int ask(char **argv)
     bench_loop_init(&loop);
     for (unsigned i = 0; i < CONNECTIONS; i++) {
         connections[i].handler.ready = asking_ready;
-        connections[i].handler.fd = bench_connect(asker.port);
+        connections[i].handler.fd = bench_connect(asker.port, 0);
         connections[i].asker = &asker;
         bench_loop_add(&loop, &connections[i].handler);
     }

@@ -26,6 +26,7 @@ struct settings {
     uint64_t warmup_ns, duration_ns, rate; /* rate 0 = closed loop */
     size_t body_size;
     const char *serve; /* ports of backends in this process, or "" */
+    bool login, sources;
     unsigned backends; /* how many there are; set from `serve` */
     struct bench_watch watch;
 };
@@ -187,6 +188,8 @@ static int run_clients(const struct settings *settings, struct bench_loop *loop)
     load.settings = settings;
     load.random = 0x9e3779b97f4a7c15ULL;
     bench_target_init(&load.target, loop, settings->port, settings->backends, settings->body_size);
+    load.target.login = settings->login;
+    load.target.sources = settings->sources;
     load.target.user = &load;
     load.target.done = settings->rate > 0 ? open_done : closed_done;
     load.clients = calloc(settings->clients, sizeof *load.clients);
@@ -222,8 +225,10 @@ static _Noreturn void usage(void)
     fprintf(stderr, "usage: bench-load --port PORT (--serve PORT,PORT,... | --backends N)\n"
                     "  [--clients 64] [--rate REQUESTS_PER_S] [--warmup-ms 500]\n"
                     "  [--duration-ms 3000] [--body BYTES] [--cpu-of PID]...\n"
-                    "  [--websockets N]\n"
-                    "--serve runs the backends in this process. --rate makes the loop open.\n");
+                    "  [--login] [--sources] [--websockets N]\n"
+                    "--serve runs the backends in this process. --rate makes the loop open.\n"
+                    "--login: clients begin without a cookie, the backends give them one.\n"
+                    "--sources: each client comes from its own address in 127.1.0.0/16.\n");
     exit(2);
 }
 
@@ -257,6 +262,12 @@ static void parse_option(struct settings *settings, int option, const char *valu
     case 'u':
         bench_watch_add(&settings->watch, (pid_t)bench_number("cpu-of", value, 1, INT32_MAX));
         return;
+    case 'l':
+        settings->login = true;
+        return;
+    case 'a':
+        settings->sources = true;
+        return;
     case 'W':
         settings->websockets = (unsigned)bench_number("websockets", value, 1, BENCH_WEBSOCKETS_MAX);
         return;
@@ -276,6 +287,8 @@ int main(int argc, char **argv)
                                             {"duration-ms", required_argument, NULL, 'd'},
                                             {"body", required_argument, NULL, 'b'},
                                             {"cpu-of", required_argument, NULL, 'u'},
+                                            {"login", no_argument, NULL, 'l'},
+                                            {"sources", no_argument, NULL, 'a'},
                                             {"websockets", required_argument, NULL, 'W'},
                                             {0}};
     static struct bench_backend backends[BENCH_BACKENDS_MAX];

@@ -1,8 +1,11 @@
 """The proxies that bench/run compares: how each is configured, started, measured and stopped.
 
-Every one does the same work: one thread, a cookie that pins the client to its server, keep-alive
-towards clients and servers, X-Forwarded-For, -Proto and -Host set, no access log, no health checks.
+Every one does the same work: one thread, a client that keeps its server, keep-alive towards clients
+and servers, X-Forwarded-For, -Proto and -Host set, no access log, no health checks. Those that are
+compared with each other know their clients by the same thing: an own cookie unless the name says
+-learn (the application's session cookie, in a table) or -source (the address, in a table).
 """
+import collections
 import os
 import pathlib
 import re
@@ -15,6 +18,7 @@ import time
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 START_S_MAX = 10
+ADMIN_PORT_AFTER = 50  # of a Holdfast: its admin port, so many after its own
 STOP_S_MAX = 5
 
 
@@ -37,13 +41,22 @@ def lines(indent, items):
     return "\n".join(" " * indent + item for item in items)
 
 
-def haproxy_config(settings, directory, port, plain):
+TABLE_SIZE = 1000000  # entries, of every proxy that keeps a table
+TABLE_EXPIRE = "30m"
+INSERT = ["cookie SRV insert indirect nocache"]
+STICK_LEARN = [f"stick-table type string len 40 size {TABLE_SIZE} expire {TABLE_EXPIRE}",
+               "stick match req.cook(sid)", "stick store-response res.cook(sid)"]
+STICK_SOURCE = [f"stick-table type ip size {TABLE_SIZE} expire {TABLE_EXPIRE}", "stick on src"]
+
+
+def haproxy_config(settings, directory, port, plain=False, sticky=INSERT):
     headers = ["option forwardfor",
                "http-request set-header X-Forwarded-Proto http",
                "http-request set-header X-Forwarded-Host %[req.hdr(host)]"]
     servers = [f"server s{i} 127.0.0.1:{backend} cookie s{i}"
                for i, backend in enumerate(settings.backends)]
     return fill("haproxy.cfg.in", {"PORT": port, "SERVERS": lines(4, servers),
+                                   "STICKY": lines(4, sticky),
                                    "HEADERS": "" if plain else lines(4, headers)})
 
 
@@ -75,7 +88,7 @@ def nginx_hash(settings):
     return lines(4, out), ["proxy_pass http://all;", "add_header Set-Cookie $pin;"]
 
 
-def nginx_config(settings, directory, port, plain, sticky=nginx_pins):
+def nginx_config(settings, directory, port, plain=False, sticky=nginx_pins):
     upstreams, location = sticky(settings)
     headers = ["proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
                "proxy_set_header X-Forwarded-Proto $scheme;",
@@ -87,27 +100,53 @@ def nginx_config(settings, directory, port, plain, sticky=nginx_pins):
         "HEADERS": "" if plain else lines(8, headers)})
 
 
-def holdfast_config(settings, directory, port, plain):
+def holdfast_config(settings, directory, port, affinity="{cookie: SRV, mode: insert}"):
     servers = [f'- {{name: s{i}, address: "127.0.0.1:{backend}"}}'
                for i, backend in enumerate(settings.backends)]
     return fill("holdfast.yaml.in", {
-        "PORT": port, "ADMIN_PORT": settings.base_port + 50, "DIR": directory,
+        "PORT": port, "ADMIN_PORT": port + ADMIN_PORT_AFTER, "DIR": directory,
+        "AFFINITY": affinity,
         "CONNECTIONS": settings.websockets + 1000, "SERVERS": lines(6, servers)})
 
 
-def kinds(settings):
-    """name -> (program, its arguments before the file, the configuration's author)."""
-    nginx = ["-g", "daemon off;", "-c"]
-    return {
-        "holdfast": (settings.holdfast, ["proxy", "-c"], holdfast_config),
-        "haproxy": ("haproxy", ["-db", "-f"], haproxy_config),
-        "nginx": ("nginx", nginx, nginx_config),
-        "haproxy-plain": ("haproxy", ["-db", "-f"],
-                          lambda s, d, p, plain: haproxy_config(s, d, p, True)),
-        "nginx-plain": ("nginx", nginx, lambda s, d, p, plain: nginx_config(s, d, p, True)),
-        "nginx-hash": ("nginx", nginx,
-                       lambda s, d, p, plain: nginx_config(s, d, p, plain, nginx_hash)),
+# program, its arguments before the file, the configuration's author, what the clients must do
+# (bench-load's options), and how many cookies each of them is given
+Kind = collections.namedtuple("Kind", "program arguments author clients cookies",
+                              defaults=([], 1))
+LOGIN, SOURCES = ["--login"], ["--sources"]
+
+
+def holdfast_kinds(settings):
+    command = (settings.holdfast, ["proxy", "-c"])
+    found = {
+        "holdfast": Kind(*command, holdfast_config),
+        "holdfast-learn": Kind(*command, lambda *a: holdfast_config(
+            *a, f"{{learn: sid, expire: {TABLE_EXPIRE}, size: {TABLE_SIZE}}}"), LOGIN),
+        "holdfast-source": Kind(*command, lambda *a: holdfast_config(
+            *a, f"{{source_ip: table, expire: {TABLE_EXPIRE}, size: {TABLE_SIZE}}}"), SOURCES, 0),
     }
+    if settings.before:
+        found["holdfast-before"] = Kind(settings.before, ["proxy", "-c"], holdfast_config)
+    return found
+
+
+def peer_kinds():
+    haproxy, nginx = ("haproxy", ["-db", "-f"]), ("nginx", ["-g", "daemon off;", "-c"])
+    return {
+        "haproxy": Kind(*haproxy, haproxy_config),
+        "nginx": Kind(*nginx, nginx_config),
+        "haproxy-plain": Kind(*haproxy, lambda *a: haproxy_config(*a, plain=True)),
+        "nginx-plain": Kind(*nginx, lambda *a: nginx_config(*a, plain=True)),
+        "nginx-hash": Kind(*nginx, lambda *a: nginx_config(*a, sticky=nginx_hash)),
+        "haproxy-learn": Kind(*haproxy, lambda *a: haproxy_config(*a, sticky=STICK_LEARN), LOGIN),
+        "haproxy-source": Kind(*haproxy, lambda *a: haproxy_config(*a, sticky=STICK_SOURCE),
+                               SOURCES, 0),
+    }
+
+
+def kinds(settings):
+    """name -> Kind, of every proxy that can be compared."""
+    return {**holdfast_kinds(settings), **peer_kinds()}
 
 
 def processes(root):
@@ -130,22 +169,22 @@ class Proxy:
 
     def __init__(self, name, settings, port):
         self.name, self.settings, self.port = name, settings, port
+        self.kind = kinds(settings)[name]
         self.directory = settings.directory / name
         self.process = None
 
     def __enter__(self):
-        program, arguments, author = kinds(self.settings)[self.name]
         if self.directory.exists():
             shutil.rmtree(self.directory)
         self.directory.mkdir(parents=True)
         config = self.directory / "config"
-        config.write_text(author(self.settings, self.directory, self.port, False))
-        if self.name == "holdfast":  # a cookie key that anyone may read would be refused
+        config.write_text(self.kind.author(self.settings, self.directory, self.port))
+        if self.name.startswith("holdfast"):  # a cookie key that anyone may read would be refused
             self.directory.chmod(0o700)
         core = self.settings.proxy_core
         with open(self.directory / "log", "wb") as log:
             self.process = subprocess.Popen(
-                [program, *arguments, str(config)], stdin=subprocess.DEVNULL, stdout=log,
+                [self.kind.program, *self.kind.arguments, str(config)], stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
         try:
             self.wait_ready()

@@ -113,7 +113,7 @@ static void start_handshake(struct websocket *socket)
                         "Sec-WebSocket-Key: %s\r\n\r\n",
                         sample_key);
     socket->handler =
-        (struct bench_handler){.ready = socket_ready, .fd = bench_connect(socket->holder->port)};
+        (struct bench_handler){.ready = socket_ready, .fd = bench_connect(socket->holder->port, 0)};
     bench_loop_add(socket->holder->loop, &socket->handler);
     if (send(socket->handler.fd, request, (size_t)size, MSG_NOSIGNAL) != size) {
         bench_die("handshake");

@@ -74,13 +74,17 @@ int bench_listen(uint16_t port)
     return fd;
 }
 
-int bench_connect(uint16_t port)
+int bench_connect(uint16_t port, uint32_t source)
 {
     struct sockaddr_in address = loopback(port);
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(source)};
     int one = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0) {
         bench_die("socket");
+    }
+    if (source != 0 && bind(fd, (struct sockaddr *)&own, sizeof own) != 0) {
+        bench_die("cannot take a source address");
     }
     /* On loopback the handshake is over when connect returns, even though it says EINPROGRESS. */
     if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS) {

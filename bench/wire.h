@@ -33,7 +33,8 @@ void bench_loop_once(struct bench_loop *loop, int64_t timeout_ns);
 
 /* Both use 127.0.0.1, answer a non-blocking socket with TCP_NODELAY, or die. */
 int bench_listen(uint16_t port);
-int bench_connect(uint16_t port);
+/* `source` is the client's own address, in host byte order; 0 = as the kernel chooses. */
+int bench_connect(uint16_t port, uint32_t source);
 /* The next connection, or -1 when none waits. */
 int bench_accept(int listen_fd);
 
