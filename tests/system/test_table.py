@@ -397,7 +397,7 @@ def test_a_damaged_file_costs_its_entries_alone(run_proxy, backends, damage):
     second = {a: who(proxy, came_from(a)) for a in first}
     assert {a: who(proxy, came_from(a)) for a in first} == second
     told = "damaged or missing" if damage in (cut, flipped_everywhere) else "starts empty"
-    assert told in proxy.stderr()
+    poll(lambda: told in proxy.stderr(), 10, "what the damage costs is told")
     assert str(file) in proxy.stderr()
     assert file.with_name(file.name + ".corrupt").exists() == (told == "starts empty")
     proxy.stop()
@@ -414,4 +414,4 @@ def test_a_folder_that_cannot_be_written_costs_persistence_alone(run_proxy, back
     )
     first = {a: who(proxy, came_from(a)) for a in addresses(50)}
     assert {a: who(proxy, came_from(a)) for a in first} == first
-    assert "memory alone" in proxy.stderr()
+    poll(lambda: "memory alone" in proxy.stderr(), 10, "the folder is told")
