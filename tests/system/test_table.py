@@ -79,7 +79,8 @@ def ask(proxy, how, known, count=CLIENTS):
     proxy.alive()
     report = json.loads(done.stdout)
     assert report["failed"] == 0 and report["strayed"] == 0, report
-    assert report["servers"] == len(NAMES), report
+    # Of few clients chance may leave a server out.
+    assert report["servers"] == len(NAMES) or count < 100, report
     return report
 
 
