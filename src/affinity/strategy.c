@@ -1,6 +1,7 @@
 #include "affinity/strategy.h"
 
 #include "affinity/candidates.h"
+#include "affinity/failback.h"
 #include "base/hash.h"
 
 static enum hf_affinity_verdict verdict_of(enum hf_server_state state)
@@ -59,30 +60,6 @@ void hf_strategy_add_named(struct hf_strategy_named *named, struct hf_slice serv
     named->key = key;
 }
 
-static bool better_than_ejected(const struct hf_pool *pool, uint64_t client_id, uint64_t now_ms)
-{
-    int other = hf_candidates_rendezvous(pool, client_id, NULL, 0, now_ms);
-    return other >= 0 && hf_server_accepts(pool->servers[other].server, now_ms);
-}
-
-static enum hf_affinity_verdict judge_owner(const struct hf_pool *pool, uint64_t now_ms,
-                                            const struct hf_affinity_choice *choice)
-{
-    switch (hf_server_state(pool->servers[choice->owner].server, now_ms)) {
-    case HF_SERVER_READY:
-    case HF_SERVER_DRAIN:
-        return HF_AFFINITY_PINNED;
-    case HF_SERVER_EJECTED:
-        return better_than_ejected(pool, choice->client_id, now_ms) ? HF_AFFINITY_DOWN
-                                                                    : HF_AFFINITY_PINNED;
-    case HF_SERVER_MAINTENANCE:
-        return HF_AFFINITY_MAINTENANCE;
-    case HF_SERVER_DOWN:
-        break;
-    }
-    return HF_AFFINITY_DOWN;
-}
-
 enum hf_affinity_verdict hf_strategy_follow_named(const struct hf_pool *pool,
                                                   const struct hf_strategy_named *named,
                                                   uint64_t now_ms,
@@ -92,16 +69,17 @@ enum hf_affinity_verdict hf_strategy_follow_named(const struct hf_pool *pool,
         return HF_AFFINITY_DUPLICATE;
     if (named->server.size == 0)
         return HF_AFFINITY_NONE;
-    int owner = -1;
+    uint64_t owner_id = 0;
     if (named->server.size < HF_NAME_MAX)
-        owner = hf_pool_find(pool, hf_server_id(hf_slice_text(pool->name), named->server));
-    if (owner < 0)
+        owner_id = hf_server_id(hf_slice_text(pool->name), named->server);
+    if (owner_id == 0 || hf_pool_find(pool, owner_id) < 0)
         return HF_AFFINITY_GONE;
-    choice->owner = owner;
     choice->named = true;
     choice->client_id = hf_hash64(named->key, 0);
-    enum hf_affinity_verdict verdict = judge_owner(pool, now_ms, choice);
-    choice->lost = verdict != HF_AFFINITY_PINNED;
-    choice->server = choice->lost ? -1 : owner;
+    /* An application's name has no home to return to, whatever failback says. */
+    struct hf_failback_pin pin = {.owner_id = owner_id};
+    enum hf_affinity_verdict verdict = hf_failback_choose(pool, &pin, now_ms, choice);
+    if (choice->lost)
+        choice->server = -1; /* strategies behind may know more; else the rank decides */
     return verdict;
 }
