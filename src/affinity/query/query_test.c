@@ -1,13 +1,6 @@
 /* hash mod N over a parameter of the query, and which value of it counts. */
+#include "affinity/key_fixture.h"
 #include "affinity/query/query.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-#include "affinity/fixture.h"
-#include "base/hash.h"
 
 enum { SERVERS = 5 };
 
@@ -40,15 +33,8 @@ static void test_the_value_names_the_server(void **unused)
         {"/?x?sid=0&sid=1/2;3", "1/2;3"},
         {"/?sid&sid=late", "late"},
     };
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct hf_slice key = {0}, value = hf_slice_text(rows[i].value);
-        hf_fixture_ask(&f, rows[i].target, "");
-        assert_int_equal(hf_query_key(&f.head, HF_SLICE("sid"), &key), HF_KEY_FOUND);
-        assert_true(hf_slice_equal(key, value));
-        assert_int_equal(f.choice.verdict, HF_AFFINITY_HASHED);
-        assert_int_equal(f.choice.server, hf_hash64(value, 0) % SERVERS);
-        assert_false(hf_fixture_pin(&f, (unsigned)f.choice.server));
-    }
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        hf_key_fixture_check(&f, hf_query_key, rows[i].target, rows[i].value);
 }
 
 static void test_what_counts_as_none(void **unused)
@@ -57,26 +43,13 @@ static void test_what_counts_as_none(void **unused)
         "/",      "/?",       "/?sid",   "/?sid=",    "/?sid=&sid=a", "/?SID=a", "/?xsid=a",
         "/sid=a", "/?sidx=a", "/;sid=a", "/?%73id=a", "/?x=sid=a",    "/?si",    "/?x&",
     };
-    for (unsigned i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
-        hf_fixture_ask(&f, targets[i], "Cookie: sid=1\r\nsid: 1\r\n");
-        assert_int_equal(f.choice.verdict, HF_AFFINITY_NONE);
-        assert_int_equal(f.choice.strategy, -1);
-        assert_int_equal(f.choice.server, i % SERVERS); /* round robin */
-    }
+    for (unsigned i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
+        hf_key_fixture_check_none(&f, targets[i], i % SERVERS);
 }
 
-/* The reader stays inside the target: what follows it in the buffer looks like more of it. */
 static void test_the_end_of_the_target(void **unused)
 {
-    static const char text[] = "/a?sid=12345";
-    struct hf_slice key = {0};
-    for (uint32_t size = 0; size < sizeof(text); size++) {
-        struct hf_head head = {.base = text, .path = {.offset = 0, .size = size}};
-        enum hf_key found = hf_query_key(&head, HF_SLICE("sid"), &key);
-        assert_int_equal(found, size > sizeof("/a?sid=") - 1 ? HF_KEY_FOUND : HF_KEY_NONE);
-        if (found == HF_KEY_FOUND)
-            assert_int_equal(key.size, size - (sizeof("/a?sid=") - 1));
-    }
+    hf_key_fixture_check_end(hf_query_key, "/a?sid=12345", sizeof("/a?sid=") - 1);
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
