@@ -104,12 +104,9 @@ enum hf_store_status hf_blob_encode(const struct hf_store *store, const struct h
                                     enum hf_blob_part part, uint64_t base_ms,
                                     struct hf_blob_out *out)
 {
-    REQUIRE(HF_MAGIC_OK(store, HF_STORE_MAGIC));
-    SLOW_CHECK(key->id_hash == hf_store_hash(store->options.hash_key, key->id));
-    uint32_t handle = *hf_index_find(store, key->id, key->id_hash);
-    if (handle == 0)
+    struct hf_record *record = hf_index_record(store, key->id, key->id_hash);
+    if (record == NULL)
         return HF_STORE_MISSING;
-    struct hf_record *record = hf_shard_record(store, handle);
     out->size = 0;
     if (part == HF_BLOB_RECORD) {
         put_record(store, record, base_ms, out);

@@ -43,8 +43,7 @@ bool hf_store_hash_next(const struct hf_store *store, const struct hf_store_key 
                         struct hf_store_field *ret_field)
 {
     struct hf_entry entry;
-    uint32_t handle = *hf_index_find(store, key->id, key->id_hash);
-    struct hf_record *record = handle != 0 ? hf_shard_record(store, handle) : NULL;
+    struct hf_record *record = hf_index_record(store, key->id, key->id_hash);
     if (record == NULL || record->state == HF_RECORD_BACKUP ||
         hf_shard_gone(store, record, now_ms) ||
         !hf_shard_entry(store, record, key, now_ms, &entry) || !(entry.head.form & HF_ENTRY_HASH))

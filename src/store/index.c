@@ -45,6 +45,15 @@ uint32_t *hf_index_find(const struct hf_store *store, struct hf_slice id, uint64
     return link;
 }
 
+struct hf_record *hf_index_record(const struct hf_store *store, struct hf_slice id,
+                                  uint64_t id_hash)
+{
+    REQUIRE(HF_MAGIC_OK(store, HF_STORE_MAGIC));
+    SLOW_CHECK(id_hash == hf_store_hash(store->options.hash_key, id));
+    uint32_t handle = *hf_index_find(store, id, id_hash);
+    return handle != 0 ? hf_shard_record(store, handle) : NULL;
+}
+
 /* Makes one bucket more. Without memory for it the chains grow instead. */
 static void split(struct hf_store *store)
 {

@@ -58,6 +58,9 @@ size_t hf_shard_limit(const struct hf_store *store, bool exists);
 /* The link that names the record (a bucket, or the `next` of the one before it), or the one at the
  * end of the chain, which is 0. Valid until the next insertion, removal or packing. */
 uint32_t *hf_index_find(const struct hf_store *store, struct hf_slice id, uint64_t id_hash);
+/* The record of that id, whatever its state, or NULL. */
+struct hf_record *hf_index_record(const struct hf_store *store, struct hf_slice id,
+                                  uint64_t id_hash);
 void hf_index_insert(struct hf_store *store, uint32_t handle, uint64_t id_hash);
 /* Takes out what the link names. */
 void hf_index_remove(struct hf_store *store, uint32_t *link);

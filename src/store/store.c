@@ -125,12 +125,8 @@ static void describe(const struct hf_store *store, struct hf_record *record, uin
 static struct hf_record *find_record(const struct hf_store *store, struct hf_slice id,
                                      uint64_t id_hash, uint64_t now_ms)
 {
-    REQUIRE(HF_MAGIC_OK(store, HF_STORE_MAGIC));
-    SLOW_CHECK(id_hash == hf_store_hash(store->options.hash_key, id));
-    uint32_t handle = *hf_index_find(store, id, id_hash);
-    if (handle == 0 || hf_shard_gone(store, hf_shard_record(store, handle), now_ms))
-        return NULL;
-    return hf_shard_record(store, handle);
+    struct hf_record *record = hf_index_record(store, id, id_hash);
+    return record != NULL && !hf_shard_gone(store, record, now_ms) ? record : NULL;
 }
 
 bool hf_store_find(const struct hf_store *store, struct hf_slice id, uint64_t id_hash,

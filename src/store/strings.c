@@ -27,12 +27,9 @@ static void fill(const struct hf_entry *entry, struct hf_store_value *ret_value)
 enum hf_store_status hf_shard_read(struct hf_store *store, const struct hf_store_key *key,
                                    uint64_t now_ms, struct hf_entry *ret_entry)
 {
-    REQUIRE(HF_MAGIC_OK(store, HF_STORE_MAGIC));
-    SLOW_CHECK(key->id_hash == hf_store_hash(store->options.hash_key, key->id));
-    uint32_t handle = *hf_index_find(store, key->id, key->id_hash);
-    if (handle == 0)
+    struct hf_record *record = hf_index_record(store, key->id, key->id_hash);
+    if (record == NULL)
         return HF_STORE_MISSING;
-    struct hf_record *record = hf_shard_record(store, handle);
     bool foreign = record->state == HF_RECORD_BACKUP || record->state == HF_RECORD_POINTER;
     if (foreign)
         return hf_shard_gone(store, record, now_ms) ? HF_STORE_MISSING : HF_STORE_NOT_OWNER;
