@@ -68,17 +68,9 @@ static bool is_agent_file(const char *path)
 
 static int tell(const char *file, const struct hf_config_report *report, int error)
 {
-    for (unsigned i = 0; i < report->count; i++) {
-        const struct hf_config_message *message = &report->messages[i];
-        if (message->line > 0)
-            fprintf(stderr, "%s:%u: %s\n", file, message->line, message->text);
-        else
-            fprintf(stderr, "%s: %s\n", file, message->text);
-    }
+    hf_cmd_print_report(file, report);
     if (report->count == 0)
         fprintf(stderr, "%s: %s\n", file, strerror(-error));
-    if (report->more > 0)
-        fprintf(stderr, "%s: and %u more\n", file, report->more);
     return HF_EXIT_FAILED;
 }
 

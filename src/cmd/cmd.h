@@ -5,6 +5,10 @@
 
 enum { HF_EXIT_DONE = 0, HF_EXIT_FAILED = 1, HF_EXIT_USAGE = 2 };
 
+struct hf_config_report;
+/* "FILE:LINE: what, and what to write" on stderr, a line for each mistake of the file. */
+void hf_cmd_print_report(const char *file, const struct hf_config_report *report);
+
 int hf_cmd_check(int argc, char **argv);
 int hf_cmd_ctl(int argc, char **argv);
 int hf_cmd_keygen(int argc, char **argv);

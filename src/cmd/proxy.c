@@ -37,26 +37,13 @@ static void usage(FILE *out)
           out);
 }
 
-static void print_report(const struct hf_config_report *report, const char *file)
-{
-    for (unsigned i = 0; i < report->count; i++) {
-        const struct hf_config_message *message = &report->messages[i];
-        if (message->line > 0)
-            fprintf(stderr, "%s:%u: %s\n", file, message->line, message->text);
-        else
-            fprintf(stderr, "%s: %s\n", file, message->text);
-    }
-    if (report->more > 0)
-        fprintf(stderr, "%s: and %u more\n", file, report->more);
-}
-
 /* NULL after a message. */
 static struct hf_config *load(const char *file)
 {
     struct hf_config_report report = {0};
     struct hf_config *config = NULL;
     int result = hf_config_load(file, true, &config, &report);
-    print_report(&report, file);
+    hf_cmd_print_report(file, &report);
     hf_config_report_fini(&report);
     return result == 0 ? config : NULL;
 }

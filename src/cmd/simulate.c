@@ -93,20 +93,6 @@ static struct wish read_words(int argc, char **argv)
     return wish;
 }
 
-static int tell(const char *file, const struct hf_config_report *report)
-{
-    for (unsigned i = 0; i < report->count; i++) {
-        const struct hf_config_message *message = &report->messages[i];
-        if (message->line > 0)
-            fprintf(stderr, "%s:%u: %s\n", file, message->line, message->text);
-        else
-            fprintf(stderr, "%s: %s\n", file, message->text);
-    }
-    if (report->more > 0)
-        fprintf(stderr, "%s: and %u more\n", file, report->more);
-    return HF_EXIT_FAILED;
-}
-
 static unsigned thread_count(const struct wish *wish, const struct hf_scenario *scenario)
 {
     cpu_set_t set;
@@ -180,8 +166,11 @@ int hf_cmd_simulate(int argc, char **argv)
         fprintf(stderr, "holdfast simulate: %s\n", strerror(ENOMEM));
         return HF_EXIT_FAILED;
     }
-    int code = hf_scenario_load(wish.file, scenario, &report) == 0 ? simulate(&wish, scenario)
-                                                                   : tell(wish.file, &report);
+    int code = HF_EXIT_FAILED;
+    if (hf_scenario_load(wish.file, scenario, &report) == 0)
+        code = simulate(&wish, scenario);
+    else
+        hf_cmd_print_report(wish.file, &report);
     hf_scenario_fini(scenario);
     free(scenario);
     hf_config_report_fini(&report);
