@@ -68,13 +68,12 @@ def run_proxy(tmp_path):
         raise failures[0]
 
 
-@pytest.fixture
-def apps(tmp_path):
-    """A maker of running application processes."""
+def _processes(make_one):
+    """A maker of running application processes, which end with the test."""
     made = []
 
-    def make(*names):
-        started = [App(name, tmp_path) for name in names]
+    def make(*names, **keys):
+        started = [make_one(name, **keys) for name in names]
         made.extend(started)
         for app in started:
             app.start()
@@ -83,20 +82,15 @@ def apps(tmp_path):
     yield make
     for app in made:
         app.kill()
+
+
+@pytest.fixture
+def apps(tmp_path):
+    """A maker of running application processes."""
+    yield from _processes(lambda name: App(name, tmp_path))
 
 
 @pytest.fixture
 def session_apps(tmp_path):
     """A maker of running applications with a session cookie of their own, all of one style."""
-    made = []
-
-    def make(style, *names):
-        started = [SessionApp(style, name, tmp_path) for name in names]
-        made.extend(started)
-        for app in started:
-            app.start()
-        return started
-
-    yield make
-    for app in made:
-        app.kill()
+    yield from _processes(lambda name, style: SessionApp(style, name, tmp_path))

@@ -9,14 +9,6 @@ from harness.backend import application, hang
 NAMES = ("app1", "app2", "app3")
 
 
-def verdicts(proxy):
-    return {
-        key.split('"')[1]: value
-        for key, value in proxy.metrics().items()
-        if key.startswith("holdfast_affinity_verdicts_total{") and value
-    }
-
-
 def users(proxy, count=12):
     """Browsers that made one request each."""
     made = [Browser(proxy.port) for _ in range(count)]
@@ -45,7 +37,7 @@ def test_clients_stick_and_sessions_count_up(run_proxy, backends):
     assert all(user.pins == 1 and len(set(user.servers)) == 1 for user in made)
     assert proxy.metric("holdfast_pins_total", kind="new") == 30
     assert proxy.metric("holdfast_pins_total", kind="moved") == 0
-    assert verdicts(proxy) == {"none": 30, "pinned": 120}
+    assert proxy.metrics().verdicts() == {"none": 30, "pinned": 120}
     for name in NAMES:
         assert proxy.metric("holdfast_server_pins_total", server=name) == sum(
             u.servers[0] == name for u in made
@@ -111,7 +103,7 @@ def test_the_idle_lifetime_is_checked_here(run_proxy, backends):
     token, start = proxy.get("/").pin(), time.monotonic()
     answer = poll(
         lambda: (a := proxy.get("/", fields=[("Cookie", f"HOLDFAST={token}")])).pins()
-        and verdicts(proxy).get("expired_idle")
+        and proxy.metrics().verdicts().get("expired_idle")
         and a,
         15,
         "the unused token expires",
@@ -133,7 +125,7 @@ def test_use_puts_the_idle_end_off(run_proxy, backends):
         time.sleep(0.05)  # the pace of the client
     assert len(set(user.servers)) == 1
     assert 2 <= user.pins <= requests / 4, f"{user.pins} cookies in {requests} answers"
-    assert "expired_idle" not in verdicts(proxy)
+    assert "expired_idle" not in proxy.metrics().verdicts()
     assert proxy.metric("holdfast_pins_total", kind="refreshed") == user.pins - 1
 
 
@@ -144,7 +136,7 @@ def test_the_absolute_lifetime_ends_even_a_busy_pin(run_proxy, backends):
     )
     user = Browser(proxy.port)
     poll(
-        lambda: user.request() and verdicts(proxy).get("expired_lifetime"),
+        lambda: user.request() and proxy.metrics().verdicts().get("expired_lifetime"),
         15,
         "the lifetime ends",
         0.1,
@@ -179,12 +171,12 @@ def test_keys_rotate_by_reload(run_proxy, backends, tmp_path):
     for user in made:  # accepted, and sealed again under the new key, once
         assert user.request().json()["server"] == user.servers[0] and user.pins == 2
     stay(made)
-    assert verdicts(proxy)["refreshed"] == len(made)
+    assert proxy.metrics().verdicts()["refreshed"] == len(made)
 
     proxy.reload({**proxy.config, "cookie_keys": [keys[1]]})
     stay(made)
     answer = proxy.get("/", fields=[("Cookie", f"HOLDFAST={old}")])
-    assert answer.pin() and verdicts(proxy)["unknown_key"] == 1
+    assert answer.pin() and proxy.metrics().verdicts()["unknown_key"] == 1
 
 
 def test_generated_keys_survive_a_kill(run_proxy, backends):
@@ -193,7 +185,7 @@ def test_generated_keys_survive_a_kill(run_proxy, backends):
     proxy.kill()
     proxy.start()
     stay(made, 2)
-    assert set(verdicts(proxy)) == {"pinned"}
+    assert set(proxy.metrics().verdicts()) == {"pinned"}
 
 
 # --- states of a server --------------------------------------------------------------------------
@@ -228,7 +220,7 @@ def test_a_lost_server_moves_its_clients_with_one_cookie(run_proxy, backends, ca
     assert len({user.servers[-1] for user in moved}) == 2, "the load of a lost server is shared"
     assert proxy.metric("holdfast_sessions_lost_total", cause=cause) == len(moved)
     assert proxy.metric("holdfast_pins_total", kind="moved") == len(moved)
-    assert verdicts(proxy)[cause] == len(moved)
+    assert proxy.metrics().verdicts()[cause] == len(moved)
     # default failback: stay
     if cause == "maintenance":
         proxy.set_state("app2", "ready")
@@ -328,7 +320,7 @@ def test_row_170_a_removed_server_and_its_address_under_another_name(run_proxy, 
     for user in made:
         user.request()
         assert user.pins == (2 if user in lost else 1)
-    assert verdicts(proxy)["gone"] == len(lost) > 0
+    assert proxy.metrics().verdicts()["gone"] == len(lost) > 0
     assert proxy.metric("holdfast_sessions_lost_total", cause="gone") == len(lost)
     stay([user for user in made if user not in lost])
 
@@ -347,7 +339,7 @@ def test_row_170_the_same_name_is_the_same_server(run_proxy, backends):
     ]
     proxy.reload({**config, "pools": [{**config["pools"][0], "servers": rows}]})
     stay(made)
-    assert moved.requests and set(verdicts(proxy)) == {"none", "pinned"}
+    assert moved.requests and set(proxy.metrics().verdicts()) == {"none", "pinned"}
 
 
 # --- balancing of the first request --------------------------------------------------------------
@@ -467,7 +459,7 @@ def test_hash_of_a_cookie_is_mod_n(run_proxy, backends):
         assert len(served) == 1
         homes[number] = served.pop()
     assert set(homes.values()) == set(NAMES)
-    assert verdicts(proxy)["hashed"] == 90
+    assert proxy.metrics().verdicts()["hashed"] == 90
 
 
 def test_strategies_stand_in_order(run_proxy, backends):

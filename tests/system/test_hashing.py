@@ -56,12 +56,6 @@ def changed(before, after):
     return {key for key in before if before[key] != after[key]}
 
 
-def verdicts(proxy):
-    rows = proxy.metrics().items()
-    name = "holdfast_affinity_verdicts_total{"
-    return {key.split('"')[1]: value for key, value in rows if key.startswith(name) and value}
-
-
 @pytest.mark.parametrize("hash_word", HASHES)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_one_key_one_server(run_proxy, backends, strategy, hash_word):
@@ -74,10 +68,10 @@ def test_one_key_one_server(run_proxy, backends, strategy, hash_word):
     assert homes(proxy, strategy, 40) == first
     proxy.reload(with_pool(proxy, servers=rows_of(servers)[::-1]))
     assert homes(proxy, strategy, 40) == first
-    assert verdicts(proxy) == {"hashed": 120}
+    assert proxy.metrics().verdicts() == {"hashed": 120}
     target, fields = request_of(strategy, "")
     assert proxy.get(target, fields=fields).status == 200
-    assert verdicts(proxy) == {"hashed": 120, "none": 1}
+    assert proxy.metrics().verdicts() == {"hashed": 120, "none": 1}
 
 
 @pytest.mark.parametrize("hash_word", HASHES)
@@ -170,7 +164,7 @@ def test_bounded_load_under_held_requests(run_proxy, backends, hash_word):
     home = proxy.get("/", fields=[("X-Tenant", "hot")]).json()["server"]
     held, active = hold(proxy, servers, "hot", 16)
     assert active[home] == 5 and max(active.values()) == 5 and sum(active.values()) == 16
-    found = verdicts(proxy)
+    found = proxy.metrics().verdicts()
     assert found["bounded"] >= 8 and found["hashed"] + found["bounded"] == 17
     for client in held:
         client.close()
@@ -229,7 +223,8 @@ def test_a_url_never_outranks_a_sealed_cookie(run_proxy, backends):
                 fields=[("Cookie", f"HOLDFAST={pin}"), ("X-Tenant", f"t{number}")],
             )
             assert answer.json()["server"] == home and answer.pins() == []
-    assert verdicts(proxy) == {"hashed": 40, "pinned": 40}  # of the strategy that decided
+    # Of the strategy that decided.
+    assert proxy.metrics().verdicts() == {"hashed": 40, "pinned": 40}
     poll(lambda: len(proxy.access_log()) == 80, what="all are in the log")
     told = Counter(row["why"] for row in proxy.access_log())
     assert told == {"hashed": 40, "pinned": 40}

@@ -21,18 +21,10 @@ STYLES = {
 def named(request, session_apps, run_proxy):
     """A proxy by one strategy and its applications: (proxy, apps, cookie, who a value names)."""
     style, strategy, cookie, pattern = STYLES[request.param]
-    apps = session_apps(style, *NAMES)
+    apps = session_apps(*NAMES, style=style)
     proxy = run_proxy(apps, pool_keys={"affinity": [strategy], "health": checks()})
     part = 1 if request.param == "prefix" else 2
     return proxy, apps, cookie, lambda value: re.fullmatch(pattern, value).group(part)
-
-
-def verdicts(proxy):
-    return {
-        key.split('"')[1]: value
-        for key, value in proxy.metrics().items()
-        if key.startswith("holdfast_affinity_verdicts_total{") and value
-    }
 
 
 def users(proxy, count=24):
@@ -61,7 +53,7 @@ def test_clients_stay_where_their_session_is(named):
     for user in made:
         assert len(set(user.servers)) == 1 and user.errors == []
         assert name_in(user.jar[cookie]) == user.servers[0] and "HOLDFAST" not in user.jar
-    assert verdicts(proxy) == {"none": 24, "pinned": 96}
+    assert proxy.metrics().verdicts() == {"none": 24, "pinned": 96}
 
 
 def test_drain_keeps_sessions_and_takes_no_new_clients(named):
@@ -85,7 +77,7 @@ def test_a_dead_server_and_a_new_session(named):
         assert len(homes) == 1 and user.errors == []
         assert name_in(user.jar[cookie]) == user.servers[-1] != "app2"
         assert user in lost or homes == {user.servers[0]}
-    assert lost and verdicts(proxy)["down"] == len(lost)
+    assert lost and proxy.metrics().verdicts()["down"] == len(lost)
     app_of(apps, "app2").start()
     proxy.wait_state("app2", "ready")
     for user in made:
@@ -117,7 +109,7 @@ def test_a_dead_server_without_a_new_session(named):
 
 def test_one_failure_moves_nobody(session_apps, run_proxy):
     """Without checks the killed server still counts as up: another one stands in."""
-    apps = session_apps("php", *NAMES)
+    apps = session_apps(*NAMES, style="php")
     proxy = run_proxy(apps, pool_keys={"affinity": [PREFIX], "passive": "off"})
     user = Browser(proxy.port)
     home = user.request().json()["server"]
@@ -130,7 +122,7 @@ def test_one_failure_moves_nobody(session_apps, run_proxy):
 
 
 def test_on_loss_error_refuses_until_the_server_is_back(session_apps, run_proxy):
-    apps = session_apps("servlet", *NAMES)
+    apps = session_apps(*NAMES, style="servlet")
     proxy = run_proxy(apps, pool_keys={"affinity": [ROUTE], "on_loss": "error"})
     user = Browser(proxy.port)
     home = user.request().json()["server"]
@@ -153,13 +145,13 @@ def test_a_removed_server_is_gone(named):
         assert name_in(user.jar[cookie]) == user.servers[-1]
         assert user.servers[-1] == user.servers[0] or user.servers[0] == "app2"
     lost = [user for user in made if user.servers[0] == "app2"]
-    assert verdicts(proxy)["gone"] == len(lost) > 0
+    assert proxy.metrics().verdicts()["gone"] == len(lost) > 0
 
 
 # --- prefix --------------------------------------------------------------------------------------
 def test_the_prefix_is_put_in_and_taken_out(session_apps, run_proxy):
     """Everything else of both fields stays byte for byte."""
-    apps = session_apps("php", *NAMES)
+    apps = session_apps(*NAMES, style="php")
     proxy = run_proxy(apps, pool_keys={"affinity": [PREFIX]})
     made = [Browser(proxy.port) for _ in range(9)]
     for user in made:
@@ -187,7 +179,7 @@ def test_the_prefix_is_put_in_and_taken_out(session_apps, run_proxy):
 
 
 def test_a_moved_prefix_is_counted_as_a_loss(session_apps, run_proxy):
-    proxy = run_proxy(session_apps("php", *NAMES), pool_keys={"affinity": [PREFIX]})
+    proxy = run_proxy(session_apps(*NAMES, style="php"), pool_keys={"affinity": [PREFIX]})
     made = users(proxy)
     proxy.set_state("app1", "maintenance")
     for user in made:
@@ -211,11 +203,11 @@ def test_a_moved_prefix_is_counted_as_a_loss(session_apps, run_proxy):
     ],
 )
 def test_what_clients_may_send(session_apps, run_proxy, sent, reaches, verdict):
-    apps = session_apps("php", *NAMES)
+    apps = session_apps(*NAMES, style="php")
     proxy = run_proxy(apps, pool_keys={"affinity": [PREFIX]})
     server = proxy.get("/quiet", fields=[("Cookie", sent)]).json()["server"]
     assert verdict != "pinned" or server == "app2"
-    assert cookies_seen(apps) == [reaches] and verdicts(proxy) == {verdict: 1}
+    assert cookies_seen(apps) == [reaches] and proxy.metrics().verdicts() == {verdict: 1}
 
 
 def test_more_prefixed_cookies_than_there_is_room_for(run_proxy, backends):
@@ -234,7 +226,7 @@ def test_more_prefixed_cookies_than_there_is_room_for(run_proxy, backends):
 
 # --- route ---------------------------------------------------------------------------------------
 def test_the_route_is_only_read(session_apps, run_proxy):
-    apps = session_apps("servlet", *NAMES)
+    apps = session_apps(*NAMES, style="servlet")
     proxy = run_proxy(apps, pool_keys={"affinity": [ROUTE]})
     made = [Browser(proxy.port) for _ in range(9)]
     sent = []
@@ -254,7 +246,7 @@ def test_the_route_is_only_read(session_apps, run_proxy):
 
 def test_a_route_in_the_url(session_apps, run_proxy):
     """A client without cookies; the target reaches the application as it was."""
-    apps = session_apps("servlet", *NAMES)
+    apps = session_apps(*NAMES, style="servlet")
     proxy = run_proxy(apps, pool_keys={"affinity": [ROUTE]})
     homes, targets = set(), []
     for number in range(12):
@@ -269,7 +261,7 @@ def test_a_route_in_the_url(session_apps, run_proxy):
     seen = [entry["target"] for app in apps for entry in app.journal()]
     assert sorted(t for t in seen if t != "/login") == sorted(targets)
     assert proxy.get("/quiet;jsessionid=x.app9").status == 200
-    assert verdicts(proxy) == {"none": 12, "pinned": 36, "gone": 1}
+    assert proxy.metrics().verdicts() == {"none": 12, "pinned": 36, "gone": 1}
 
 
 @pytest.mark.parametrize(
@@ -277,17 +269,17 @@ def test_a_route_in_the_url(session_apps, run_proxy):
     [("x.app9", "gone"), ("x.APP1", "gone"), ("x", "none"), ("x.", "none"), ("a.app2", "pinned")],
 )
 def test_what_a_route_may_be(session_apps, run_proxy, cookie, verdict):
-    apps = session_apps("servlet", *NAMES)
+    apps = session_apps(*NAMES, style="servlet")
     proxy = run_proxy(apps, pool_keys={"affinity": [ROUTE]})
     field = f"a=1;JSESSIONID={cookie} ; b"
     proxy.get("/quiet;jsessionid=y.app3", fields=[("Cookie", field)])
-    assert cookies_seen(apps) == [field] and verdicts(proxy) == {verdict: 1}
+    assert cookies_seen(apps) == [field] and proxy.metrics().verdicts() == {verdict: 1}
 
 
 # --- several in order ----------------------------------------------------------------------------
 @pytest.mark.parametrize("order", [[ROUTE, SEALED], [SEALED, ROUTE]], ids=["behind", "in front"])
 def test_a_url_never_outranks_a_sealed_cookie(session_apps, run_proxy, order):
-    proxy = run_proxy(session_apps("servlet", *NAMES), pool_keys={"affinity": order})
+    proxy = run_proxy(session_apps(*NAMES, style="servlet"), pool_keys={"affinity": order})
     tokens = {}
     while len(tokens) < 3:
         answer = proxy.get("/quiet")
@@ -307,7 +299,7 @@ def test_a_url_never_outranks_a_sealed_cookie(session_apps, run_proxy, order):
 def test_a_lost_token_is_not_replaced_by_a_link(session_apps, run_proxy):
     """Its client moves as any other that lost its server, wherever the link points."""
     keys = {"affinity": [ROUTE, SEALED], "balance": "round_robin"}
-    proxy = run_proxy(session_apps("servlet", *NAMES), workers=1, pool_keys=keys)
+    proxy = run_proxy(session_apps(*NAMES, style="servlet"), workers=1, pool_keys=keys)
     pins = [answer.pin() for answer in (proxy.get("/quiet") for _ in range(72))]
     proxy.set_state("app1", "maintenance")
     went = {}
@@ -321,7 +313,7 @@ def test_a_lost_token_is_not_replaced_by_a_link(session_apps, run_proxy):
 
 
 def test_the_first_that_names_a_usable_server_wins(session_apps, run_proxy):
-    apps = session_apps("php", *NAMES)
+    apps = session_apps(*NAMES, style="php")
     order = [PREFIX, ROUTE, SEALED, {"source_ip": "hash"}]
     proxy = run_proxy(apps, pool_keys={"affinity": order})
     by_address = proxy.get("/quiet").json()["server"]
@@ -346,7 +338,8 @@ def test_the_first_that_names_a_usable_server_wins(session_apps, run_proxy):
 
 
 def test_a_lost_name_gets_a_pin_when_there_is_a_sealed_cookie_too(session_apps, run_proxy):
-    proxy = run_proxy(session_apps("servlet", *NAMES), pool_keys={"affinity": [ROUTE, SEALED]})
+    apps = session_apps(*NAMES, style="servlet")
+    proxy = run_proxy(apps, pool_keys={"affinity": [ROUTE, SEALED]})
     made = users(proxy)
     for user in made:  # clients from before there was a sealed cookie
         del user.jar["HOLDFAST"]
@@ -362,7 +355,7 @@ def test_a_lost_name_gets_a_pin_when_there_is_a_sealed_cookie_too(session_apps, 
 
 def test_from_one_cookie_to_the_other_by_reload(session_apps, run_proxy):
     """A pool that goes from prefix to sealed cookies: both behind each other, and nobody moves."""
-    apps = session_apps("php", *NAMES)
+    apps = session_apps(*NAMES, style="php")
     proxy = run_proxy(apps, pool_keys={"affinity": [PREFIX]})
     made = users(proxy)
     config = proxy.config

@@ -46,6 +46,12 @@ class Metrics(dict):
                 total += value
         return total
 
+    def verdicts(self):
+        """{verdict of affinity: how many requests had it}, without those that none had."""
+        name = "holdfast_affinity_verdicts_total{"
+        rows = self.items()
+        return {key.split('"')[1]: value for key, value in rows if key.startswith(name) and value}
+
 
 class Proxy:
     """start() waits until every listener accepts; stop() demands a clean end."""
