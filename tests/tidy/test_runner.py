@@ -5,7 +5,11 @@ import importlib.util
 import io
 import json
 import os
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree as xml
 from contextlib import redirect_stdout
@@ -26,6 +30,32 @@ ENDED = """[==========] Running 3 test(s).
 [  FAILED  ] bad
 """
 CRASHED = "[==========] Running 3 test(s).\n[       OK ] good\n[  PASSED  ] 1 test(s).\n"
+
+# A suite whose pool of two has many commands that take a minute each, and say who they are.
+POOL = """
+import os, signal, sys
+sys.path.insert(0, os.path.dirname(sys.argv[1]))
+from concurrent.futures import ThreadPoolExecutor
+from test_runner import test_all
+
+def suite(name):
+    slow = ["sh", "-c", 'echo $$ >>"$0"; exec sleep 60', sys.argv[3]]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: test_all.run(name, slow), range(6)))
+    return test_all.Outcome(1)
+
+test_all.RESULTS, test_all.SUITES, test_all.NEEDS = sys.argv[2], {"slow": suite}, {}
+signal.signal(signal.SIGINT, signal.default_int_handler)
+test_all.end_on_term()
+test_all.main([])
+"""
+
+
+def _lines(path):
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="ascii") as file:
+        return file.read().split()
 
 
 def _program(text, result, returncode=0):
@@ -114,6 +144,27 @@ class Suites(unittest.TestCase):
             self.assertEqual(test_all.run("a", ["/bin/sh", "-c", "while :; do :; done"]), -1)
         finally:
             test_all.SUITE_SECONDS_MAX = limit
+
+    def test_what_ends_it_leaves_nothing_running(self):
+        """Nor does a pool go on with what it has not begun."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(signal=number):
+                self._end_by(number, os.path.join(self.folder.name, f"pids-{int(number)}"))
+
+    def _end_by(self, number, pids):
+        with subprocess.Popen([sys.executable, "-c", POOL, __file__, self.folder.name, pids],
+                              stderr=subprocess.DEVNULL) as process:
+            try:
+                deadline = time.monotonic() + 30
+                while len(_lines(pids)) < 2 and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                process.send_signal(number)
+                process.wait(30)
+            finally:
+                process.kill()
+        begun = _lines(pids)
+        self.assertGreaterEqual(len(begun), 2)
+        self.assertEqual([pid for pid in begun if os.path.exists(f"/proc/{pid}")], [])
 
     def test_a_suite_that_breaks_is_a_failure(self):
         def breaks(name):
