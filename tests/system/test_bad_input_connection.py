@@ -15,7 +15,7 @@ slow_stage_process, slow_stage = stage_fixture(
         "client_head": "1s",
         "client_idle": "1s",
         "response_idle": "1s",
-        "response_head": "3s",
+        "response_head": "10s",  # a server makes up 64 MiB first; no row here waits for this one
     },
 )
 

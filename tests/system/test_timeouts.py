@@ -16,6 +16,10 @@ SECOND = {
     "tunnel_idle": "1s",
 }
 stage_process, stage = stage_fixture("stage", timeouts=SECOND)
+# For a test whose server makes up a large answer first, which takes a busy machine a second.
+large_stage_process, large_stage = stage_fixture(
+    "large_stage", timeouts=SECOND | {"response_head": "10s"}
+)
 OK = b"HTTP/1.1 200 OK\r\n"
 UPGRADE = [
     ("Connection", "upgrade"),
@@ -110,12 +114,12 @@ def test_a_slow_but_moving_upload_is_not_cut(stage):
         assert client.response().json()["size"] == size * pieces
 
 
-def test_a_slow_but_moving_reader_is_not_cut(stage):
+def test_a_slow_but_moving_reader_is_not_cut(large_stage):
     """Ten MiB a second for 2.5 deadlines: the buffers between us are full all the time."""
     size, paced = 64 << 20, 25
     content = bytes(size)
-    stage.behave = lambda connection, request: connection.respond(200, content)
-    with stage.client(receive_buffer=262144) as client:
+    large_stage.behave = lambda connection, request: connection.respond(200, content)
+    with large_stage.client(receive_buffer=262144) as client:
         client.ask("/r")
         assert client.head().status == 200
         left = size - len(client.buffer)
