@@ -9,12 +9,14 @@
 #include "base/rng.h"
 #include "model/server.h"
 #include "net/address.h"
+#include "proto/http1.h"
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -148,6 +150,53 @@ static void ask(struct hf_table *table, uint64_t entries, struct times *times, u
     wrong_answers += wrong;
 }
 
+/* What lies between the proxy's announcement of a client and its look-up: a request is received and
+ * parsed. */
+static void receive_request(int from, int to)
+{
+    static const char text[] =
+        "GET /shop/cart?item=4711 HTTP/1.1\r\nHost: shop.example.com\r\n"
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
+        "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n"
+        "Accept-Language: en-GB,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
+        "Referer: https://shop.example.com/shop/\r\nCookie: theme=dark; SID=0123456789abcdef\r\n"
+        "Connection: keep-alive\r\n\r\n";
+    static const struct hf_http1_limits limits = {.head_size_max = 16384, .fields_max = 100};
+    static struct hf_head head;
+    struct hf_http1_parser parser = {0};
+    char received[sizeof(text)];
+    if (write(from, text, sizeof(text) - 1) < 0)
+        exit(1);
+    ssize_t got = recv(to, received, sizeof(received), 0);
+    if (got < 0 ||
+        hf_http1_parse_request(&parser, &head, received, (size_t)got, &limits) != HF_CODEC_DONE)
+        wrong_answers++;
+}
+
+static void ask_announced(struct hf_table *table, uint64_t entries, struct times *times)
+{
+    struct hf_rng rng;
+    int ends[2];
+    uint32_t cost = clock_cost();
+    uint64_t now_ms = hf_clock_monotonic_ms(), wrong = 0;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+        exit(1);
+    hf_rng_seed(&rng, 9);
+    for (unsigned i = 0; i < SAMPLES; i++) {
+        uint64_t client = hf_rng_u64(&rng) % entries;
+        uint64_t hash = key_of(table, client);
+        hf_table_announce(table, hash);
+        receive_request(ends[0], ends[1]);
+        uint64_t start = hf_clock_monotonic_ns();
+        uint64_t server = hf_table_find(table, hash, EXPIRE_S / 2, now_ms);
+        note(times, hf_clock_monotonic_ns() - start, cost);
+        wrong += server != client % SERVERS + 1;
+    }
+    close(ends[0]);
+    close(ends[1]);
+    wrong_answers += wrong;
+}
+
 static struct hf_table_stats stats(struct hf_table *table)
 {
     struct hf_table_stats now;
@@ -243,7 +292,10 @@ static void measure(uint64_t entries)
 {
     struct times *times = times_new();
     uint64_t before = resident_bytes();
+    uint64_t began = hf_clock_monotonic_ns();
     struct hf_table *table = acquire("bench", NULL, entries);
+    put("acquiring it, its memory made present", (double)(hf_clock_monotonic_ns() - began) / 1e6,
+        "ms");
     fill(table, 0, entries, times);
     put_times("insert into a table that fills", times);
     double bytes = (double)(resident_bytes() - before) / (double)entries;
@@ -252,6 +304,8 @@ static void measure(uint64_t entries)
     put("evictions", (double)stats(table).evictions, "");
     ask(table, entries, times, SAMPLES);
     put_times("look-up of a random client", times);
+    ask_announced(table, entries, times);
+    put_times("look-up of a random client announced before its request is read", times);
     put("one random load from as much memory", memory_latency(stats(table).bytes), "ns");
     grow(table, entries, times);
     __atomic_store_n(&simulated_ns, 2ull * EXPIRE_S * 1000000000u, __ATOMIC_RELAXED);

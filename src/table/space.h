@@ -61,6 +61,8 @@ void hf_space_drop(struct hf_space *space);
 /* The shard and the two buckets of a hash. */
 void hf_space_locate(const struct hf_space *space, uint64_t hash, uint64_t ret_buckets[2]);
 
+/* Asks memory for the lines of both buckets and waits for none. */
+void hf_space_announce(const struct hf_space *space, uint64_t hash);
 /* The server of a living entry, or 0. When less than refresh_s is left of its life, it is prolonged
  * to expiry_s. hash != 0. */
 uint16_t hf_space_find(struct hf_space *space, uint64_t hash, uint32_t now_s, uint32_t refresh_s,

@@ -26,6 +26,16 @@ static unsigned find_in(struct hf_space_bucket *bucket, uint64_t hash, uint64_t 
     return NO_PLACE;
 }
 
+void hf_space_announce(const struct hf_space *space, uint64_t hash)
+{
+    uint64_t buckets[2];
+    hf_space_locate(space, hash, buckets);
+    for (unsigned i = 0; i < 2; i++) {
+        __builtin_prefetch(&space->buckets[buckets[i]].hashes);
+        __builtin_prefetch(&space->buckets[buckets[i]].words);
+    }
+}
+
 static struct place find(struct hf_space *space, uint64_t hash, uint64_t *ret_word)
 {
     uint64_t buckets[2];
@@ -33,6 +43,7 @@ static struct place find(struct hf_space *space, uint64_t hash, uint64_t *ret_wo
     __builtin_prefetch(&space->buckets[buckets[0]].hashes);
     __builtin_prefetch(&space->buckets[buckets[1]].hashes);
     __builtin_prefetch(&space->buckets[buckets[0]].words);
+    __builtin_prefetch(&space->buckets[buckets[1]].words);
     for (unsigned i = 0; i < 2; i++) {
         unsigned way = find_in(&space->buckets[buckets[i]], hash, ret_word);
         if (way != NO_PLACE)

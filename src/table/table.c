@@ -66,6 +66,12 @@ static struct hf_space *current(const struct hf_table *table)
     return atomic_load_explicit(&table->current, memory_order_acquire);
 }
 
+void hf_table_announce(const struct hf_table *table, uint64_t hash)
+{
+    REQUIRE(hash != 0);
+    hf_space_announce(current(table), hash);
+}
+
 /* Whoever carries a space over publishes the new one first and then reads each bucket of the old
  * under its lock: a writer that came too late for that sees the new one here, and does it there
  * again. */

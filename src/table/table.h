@@ -49,6 +49,9 @@ bool hf_table_wait_ended(uint64_t deadline_ms);
 
 /* Never 0. */
 uint64_t hf_table_hash(const struct hf_table *table, struct hf_slice key);
+/* Tells that the hash will be looked for soon, so that its memory is on the way meanwhile: then the
+ * look-up itself need not wait for it. Changes nothing and waits for nothing. */
+void hf_table_announce(const struct hf_table *table, uint64_t hash);
 /* The identity of the server, or 0. A found entry lives for expire_s more, at least, and a
  * sixteenth of that at most beyond. While the file of an earlier process is being loaded, an entry
  * that is not in memory yet is looked up in it: two preads of 168 bytes, of pages that the loader
