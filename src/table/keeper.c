@@ -167,7 +167,7 @@ static void resize(struct hf_table *table, uint64_t size)
 
 /* --- rounds --- */
 
-static void populate(struct hf_table *table)
+void hf_keeper_populate(struct hf_table *table)
 {
     struct hf_space *space = hf_keeper_current(table);
     while (table->keeper.populated < space->shard_count)
@@ -189,7 +189,6 @@ static void sweep(struct hf_table *table)
 void hf_keeper_tick(struct hf_table *table)
 {
     REQUIRE(HF_MAGIC_OK(table, HF_TABLE_MAGIC));
-    populate(table);
     if (atomic_load_explicit(&table->loading, memory_order_relaxed))
         hf_keeper_take_over(table);
     uint64_t wanted = atomic_load_explicit(&table->wanted_size, memory_order_relaxed);

@@ -15,6 +15,7 @@ enum {
     HF_KEEPER_TICK_MS = 100,
     HF_KEEPER_SWEEP_MS = 60 * 1000, /* every bucket is looked at so often */
     HF_KEEPER_SYNC_MS = 1000,
+    HF_KEEPER_PRESENT_MS = 1000, /* a new table's memory is waited for so long */
 };
 
 struct hf_table_lane {
@@ -52,6 +53,7 @@ struct hf_table {
 
     struct { /* the registry's lock */
         unsigned references;
+        bool present; /* the memory is, all of it */
         struct hf_table *next;
     } registry;
 
@@ -104,6 +106,8 @@ void hf_keeper_name_file(struct hf_table *table);
 
 /* --- rounds: keeper.c --- */
 
+/* Makes the memory of the current space present, a shard at a time. */
+void hf_keeper_populate(struct hf_table *table);
 /* One round; the thread calls it every HF_KEEPER_TICK_MS. */
 void hf_keeper_tick(struct hf_table *table);
 /* Closes the file, after the last round wrote what was left. */

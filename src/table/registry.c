@@ -115,7 +115,10 @@ static void *keep(void *argument)
 {
     struct hf_table *table = argument;
     bool ends = false;
+    hf_keeper_populate(table);
     pthread_mutex_lock(&registry.lock);
+    table->registry.present = true;
+    pthread_cond_broadcast(&registry.changed);
     while (!ends || table->registry.references > 0) {
         if (table->registry.references > 0)
             wait_tick();
@@ -175,12 +178,23 @@ static int acquire_locked(const struct hf_table_options *options, struct hf_tabl
     return 0;
 }
 
+/* A worker that met a page which is not there yet would wait until the kernel has cleared it. Under
+ * the lock. */
+static void wait_present(const struct hf_table *table)
+{
+    uint64_t until_ms = hf_clock_monotonic_ms() + HF_KEEPER_PRESENT_MS;
+    while (!table->registry.present && hf_clock_monotonic_ms() < until_ms)
+        wait_tick();
+}
+
 int hf_table_acquire(const struct hf_table_options *options, struct hf_table **ret_table)
 {
     REQUIRE(options->size > 0 && strlen(options->name) < HF_TABLE_NAME_MAX);
     hf_table_metrics_start();
     pthread_mutex_lock(&registry.lock);
     int result = acquire_locked(options, ret_table);
+    if (result == 0)
+        wait_present(*ret_table);
     pthread_mutex_unlock(&registry.lock);
     return result;
 }

@@ -1,5 +1,7 @@
 /* A table as a whole: one per name, over reloads and other sizes. */
 #include "table/fixture.h"
+#include "table/keeper.h"
+#include <sys/mman.h>
 
 enum { THREADS = 3 };
 
@@ -20,6 +22,34 @@ static void one_table_a_name_as_long_as_someone_holds_it(void **state)
     assert_false(hf_fixture_stats(other).persistent);
     hf_fixture_end(&other);
     hf_fixture_end(&same);
+}
+
+/* No writer waits until the kernel has cleared a page. */
+static void a_new_tables_memory_is_present(void **state)
+{
+    enum { SIZE = 300 * 1000, PAGE = 4096, PAGES_MAX = 4096 };
+    static unsigned char present[PAGES_MAX];
+    struct hf_table *table = hf_fixture_acquire_sized(SIZE);
+    const struct hf_space *space = hf_keeper_current(table);
+    size_t pages = space->mapped / PAGE;
+    assert_true(pages > 1000 && pages <= PAGES_MAX && space->shard_count > 1);
+    assert_int_equal(mincore(space->buckets, pages * PAGE, present), 0);
+    for (size_t i = 0; i < pages; i++)
+        assert_true(present[i] & 1);
+    hf_fixture_end(&table);
+}
+
+static void announcing_changes_nothing(void **state)
+{
+    struct hf_table *table = hf_fixture_acquire();
+    hf_fixture_fill(table, 0, 10);
+    for (unsigned i = 0; i < 20; i++)
+        hf_table_announce(table, hf_fixture_hash_of(table, i));
+    struct hf_table_stats now = hf_fixture_stats(table);
+    assert_int_equal(now.entries, 10);
+    assert_int_equal(now.hits + now.misses, 0);
+    assert_int_equal(hf_fixture_count_found(table, 20), 10);
+    hf_fixture_end(&table);
 }
 
 static void an_entry_moves_from_its_owner_alone(void **state)
@@ -109,6 +139,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TABLE_TEST(one_table_a_name_as_long_as_someone_holds_it),
+        TABLE_TEST(a_new_tables_memory_is_present),
+        TABLE_TEST(announcing_changes_nothing),
         TABLE_TEST(an_entry_moves_from_its_owner_alone),
         TABLE_TEST(idle_entries_expire_and_used_ones_do_not),
         TABLE_TEST(another_size_loses_nobody_who_has_room),
