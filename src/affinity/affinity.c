@@ -315,22 +315,3 @@ size_t hf_affinity_pin(struct hf_affinity_worker *worker, const struct hf_pool *
     *ret_moved |= size > 0 && (known || choice->named) && choice->owner != (int)served;
     return size;
 }
-
-static struct hf_slice cookie_of(const struct hf_pool *pool, enum hf_affinity_kind kind)
-{
-    for (unsigned i = 0; i < pool->affinity_count; i++) {
-        if (pool->affinities[i].kind == kind)
-            return pool->affinities[i].attributes.name;
-    }
-    return hf_slice(NULL, 0);
-}
-
-struct hf_slice hf_affinity_own_cookie(const struct hf_pool *pool)
-{
-    return cookie_of(pool, HF_AFFINITY_COOKIE_INSERT);
-}
-
-struct hf_slice hf_affinity_prefix_cookie(const struct hf_pool *pool)
-{
-    return cookie_of(pool, HF_AFFINITY_COOKIE_PREFIX);
-}

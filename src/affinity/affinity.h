@@ -128,7 +128,13 @@ bool hf_affinity_learn(struct hf_affinity_worker *worker, const struct hf_pool *
                        const struct hf_affinity_request *request, const struct hf_head *response,
                        unsigned served);
 /* The cookie name that the application must not see (cookie insert), or an empty slice. */
-struct hf_slice hf_affinity_own_cookie(const struct hf_pool *pool);
+static inline struct hf_slice hf_affinity_own_cookie(const struct hf_pool *pool)
+{
+    return pool->own_cookie;
+}
 /* The application's cookie that carries a server's name in front of its value between client and
  * proxy (cookie prefix), or an empty slice. The separator is HF_COOKIE_PREFIX_SEPARATOR. */
-struct hf_slice hf_affinity_prefix_cookie(const struct hf_pool *pool);
+static inline struct hf_slice hf_affinity_prefix_cookie(const struct hf_pool *pool)
+{
+    return pool->prefix_cookie;
+}

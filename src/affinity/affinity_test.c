@@ -55,6 +55,7 @@ static void test_worker_without_keys(void **unused)
     assert_int_equal(hf_affinity_own_cookie(f.pool).size, 0);
     hf_affinity_worker_fini(&f.worker);
     hf_fixture_add(&f, HF_AFFINITY_COOKIE_INSERT, "HOLDFAST");
+    hf_fixture_rebuild(&f);
     assert_int_equal(hf_affinity_worker_init(&f.worker, f.config), -EINVAL);
     assert_null(f.worker.balance);
 }

@@ -289,17 +289,35 @@ static int make_places(struct hf_pool *pool)
         places[at] = (struct hf_pool_place){.server_id = id, .index = i};
     }
     pool->places = places;
+    pool->place_mask = size - 1;
+    return 0;
+}
+
+static struct hf_slice cookie_of(const struct hf_pool *pool, enum hf_affinity_kind kind)
+{
+    for (unsigned i = 0; i < pool->affinity_count; i++) {
+        if (pool->affinities[i].kind == kind)
+            return pool->affinities[i].attributes.name;
+    }
+    return hf_slice(NULL, 0);
+}
+
+/* What requests ask of all strategies, so that none walks through them. */
+static void sum_up_strategies(struct hf_pool *pool)
+{
+    pool->own_cookie = cookie_of(pool, HF_AFFINITY_COOKIE_INSERT);
+    pool->prefix_cookie = cookie_of(pool, HF_AFFINITY_COOKIE_PREFIX);
+    pool->learns = pool->has_tables = false;
     for (unsigned i = 0; i < pool->affinity_count; i++) {
         pool->learns |= pool->affinities[i].kind == HF_AFFINITY_LEARN;
         pool->has_tables |= hf_affinity_has_table(&pool->affinities[i]);
     }
-    pool->place_mask = size - 1;
-    return 0;
 }
 
 int hf_pool_index(struct hf_pool *pool)
 {
     REQUIRE(pool->places == NULL && pool->server_count <= HF_POOL_SERVERS_MAX);
+    sum_up_strategies(pool);
     int result = make_places(pool);
     return result == 0 ? make_tables(pool) : result;
 }

@@ -166,10 +166,12 @@ struct hf_pool {
     uint32_t slow_start_ms;         /* 0 = a server that comes back has its full share at once */
     struct hf_pool_server *servers; /* owned; [server_count] */
     unsigned server_count;
-    unsigned index;               /* in config->pools */
-    bool has_tables, learns;      /* of its strategies; set by hf_pool_index */
-    struct hf_pool_place *places; /* owned; NULL = hf_pool_find walks the servers */
-    unsigned place_mask;          /* places - 1 */
+    unsigned index;                /* in config->pools */
+    bool has_tables, learns;       /* of its strategies; set by hf_pool_index */
+    struct hf_slice own_cookie;    /* name of the first COOKIE_INSERT, or empty; as has_tables */
+    struct hf_slice prefix_cookie; /* name of the first COOKIE_PREFIX, or empty; as has_tables */
+    struct hf_pool_place *places;  /* owned; NULL = hf_pool_find walks the servers */
+    unsigned place_mask;           /* places - 1 */
     struct hf_balance_table *tables[HF_HASH_COUNT]; /* owned; NULL = nobody asks for that hash */
 };
 
@@ -220,9 +222,9 @@ const struct hf_pool *hf_config_route(const struct hf_config *config, struct hf_
                                       struct hf_slice path);
 /* Sets the defaults of a pool: zeroes it but for what absent keys mean. */
 void hf_pool_init(struct hf_pool *pool);
-/* Builds what is looked up by: the places of hf_pool_find and a table for each hash that balancer
- * and strategies ask for, over the servers that are no backups. After the last server and strategy
- * was added, and once. 0 or -ENOMEM. */
+/* Builds what is looked up by: what the strategies are together, the places of hf_pool_find and a
+ * table for each hash that balancer and strategies ask for, over the servers that are no backups.
+ * After the last server and strategy was added, and once. 0 or -ENOMEM. */
 int hf_pool_index(struct hf_pool *pool);
 /* Frees what hf_pool_index built. */
 void hf_pool_unindex(struct hf_pool *pool);

@@ -31,7 +31,7 @@ static int set_up(void **state)
     f->pool.affinity_count = 1;
     f->pool.affinities[0].kind = HF_AFFINITY_COOKIE_INSERT;
     f->pool.affinities[0].cookie = strdup("HOLDFAST");
-    f->pool.affinities[0].attributes.name = HF_SLICE("HOLDFAST");
+    f->pool.affinities[0].attributes.name = f->pool.own_cookie = HF_SLICE("HOLDFAST");
     memcpy(f->servers[0].address_text, "127.0.0.1:3001", 15);
     assert_int_equal(hf_address_parse(HF_SLICE("192.0.2.7:1234"), &f->peer), 0);
     f->x = (struct hf_exchange){.magic = HF_EXCHANGE_MAGIC,
@@ -236,7 +236,7 @@ static void prefix_sid(struct fixture *f)
 {
     f->pool.affinity_count = 2;
     f->pool.affinities[1].kind = HF_AFFINITY_COOKIE_PREFIX;
-    f->pool.affinities[1].attributes.name = HF_SLICE("SID");
+    f->pool.affinities[1].attributes.name = f->pool.prefix_cookie = HF_SLICE("SID");
     if (f->servers[0].server == NULL)
         f->servers[0].server = hf_server_acquire("shop", "app1", 1);
     assert_non_null(f->servers[0].server);
