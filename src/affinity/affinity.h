@@ -58,6 +58,14 @@ struct hf_affinity_cipher {
     void *user;
 };
 
+struct hf_affinity_announced {          /* the client whose request is about to be read */
+    const struct hf_affinity *affinity; /* `source_ip: table` of the only pool that requests lead
+                                           to; borrowed from the configuration; NULL = none */
+    struct hf_table *table;             /* its own, borrowed from `tables` */
+    struct hf_address address;          /* of the last one; size 0 = none yet */
+    uint64_t hash;                      /* of it, in that table */
+};
+
 struct hf_affinity_worker {         /* one a worker and snapshot */
     struct hf_token_sealer *sealer; /* owned */
     struct hf_affinity_cipher cipher;
@@ -65,12 +73,25 @@ struct hf_affinity_worker {         /* one a worker and snapshot */
     struct hf_balance_state *balance; /* owned, [pool_count] */
     struct hf_table **tables;         /* owned, counted each: [pool_count * HF_AFFINITIES_MAX], or
                                          NULL when no strategy has one */
+    struct hf_affinity_announced announced;
     unsigned pool_count;
     uint64_t verdicts[HF_AFFINITY_VERDICT_COUNT]; /* the owner copies these into its counters */
 };
 /* 0 or negative errno; -EINVAL when a pool writes a cookie and there is no key. */
 int hf_affinity_worker_init(struct hf_affinity_worker *worker, const struct hf_config *config);
 void hf_affinity_worker_fini(struct hf_affinity_worker *worker);
+
+/* The slow path of the one below. */
+void hf_affinity_announce_peer(struct hf_affinity_worker *worker, const struct hf_address *peer);
+/* A request of that peer is about to be read: asks memory for the client's entry, which is there
+ * when identify looks, one receive and one parse later. Only `source_ip: table` of a configuration
+ * with one route and no trusted proxies knows so early who asks; a no-op for all others. */
+static inline void hf_affinity_announce(struct hf_affinity_worker *worker,
+                                        const struct hf_address *peer)
+{
+    if (worker->announced.table != NULL)
+        hf_affinity_announce_peer(worker, peer);
+}
 
 /* The answer to a request, and what finish needs. Zeroed by identify. */
 struct hf_affinity_choice {

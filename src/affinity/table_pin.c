@@ -73,6 +73,20 @@ static int open_one(const struct hf_config *config, const struct hf_pool *pool,
     return hf_table_acquire(&options, ret_table);
 }
 
+/* Where every request goes to one pool, that pool's clients are known before they say more than
+ * their address. Behind a trusted proxy the peer is not the client. */
+static void open_announced(struct hf_affinity_worker *worker, const struct hf_config *config)
+{
+    const struct hf_pool *pool = config->route_count == 1 ? config->routes[0].pool : NULL;
+    for (unsigned i = 0; pool != NULL && config->trusted_count == 0 && i < pool->affinity_count;
+         i++) {
+        const struct hf_affinity *affinity = &pool->affinities[i];
+        if (affinity->kind == HF_AFFINITY_SOURCE_IP_TABLE)
+            worker->announced = (struct hf_affinity_announced){
+                .affinity = affinity, .table = table_of(worker, pool, affinity)};
+    }
+}
+
 int hf_table_pin_open(struct hf_affinity_worker *worker, const struct hf_config *config)
 {
     bool some = false;
@@ -90,6 +104,8 @@ int hf_table_pin_open(struct hf_affinity_worker *worker, const struct hf_config 
                 result = open_one(config, pool, &pool->affinities[i],
                                   &worker->tables[p * HF_AFFINITIES_MAX + i]);
     }
+    if (result == 0)
+        open_announced(worker, config);
     return result;
 }
 
@@ -99,13 +115,31 @@ void hf_table_pin_close(struct hf_affinity_worker *worker)
         hf_table_release(&worker->tables[i]);
     free(worker->tables);
     worker->tables = NULL;
+    worker->announced = (struct hf_affinity_announced){0};
+}
+
+static uint64_t hash_of_address(const struct hf_table *table, const struct hf_affinity *affinity,
+                                const struct hf_address *client)
+{
+    uint8_t network[16];
+    hf_address_key(client, affinity->ipv4_prefix, affinity->ipv6_prefix, network);
+    return hf_table_hash(table, hf_slice((const char *)network, sizeof(network)));
+}
+
+void hf_affinity_announce_peer(struct hf_affinity_worker *worker, const struct hf_address *peer)
+{
+    struct hf_affinity_announced *announced = &worker->announced;
+    announced->hash = hash_of_address(announced->table, announced->affinity, peer);
+    announced->address = *peer;
+    hf_table_announce(announced->table, announced->hash);
 }
 
 /* 0 = the request has no key for this strategy. */
-static uint64_t hash_of(const struct hf_table *table, const struct hf_affinity *affinity,
+static uint64_t hash_of(const struct hf_affinity_worker *worker, const struct hf_table *table,
+                        const struct hf_affinity *affinity,
                         const struct hf_affinity_request *request)
 {
-    uint8_t network[16];
+    const struct hf_affinity_announced *announced = &worker->announced;
     const struct key *key = key_of(affinity);
     struct hf_slice value = {0};
     if (key != NULL) {
@@ -117,8 +151,10 @@ static uint64_t hash_of(const struct hf_table *table, const struct hf_affinity *
         struct hf_slice id = hf_learn_key(affinity, request->head);
         return id.size > 0 ? hf_table_hash(table, id) : 0;
     }
-    hf_address_key(request->client, affinity->ipv4_prefix, affinity->ipv6_prefix, network);
-    return hf_table_hash(table, hf_slice((const char *)network, sizeof(network)));
+    if (affinity == announced->affinity && announced->hash != 0 &&
+        hf_address_equal(request->client, &announced->address))
+        return announced->hash;
+    return hash_of_address(table, affinity, request->client);
 }
 
 enum hf_affinity_verdict hf_table_pin_identify(struct hf_affinity_worker *worker,
@@ -128,7 +164,7 @@ enum hf_affinity_verdict hf_table_pin_identify(struct hf_affinity_worker *worker
                                                struct hf_affinity_choice *choice)
 {
     struct hf_table *table = table_of(worker, pool, affinity);
-    uint64_t hash = hash_of(table, affinity, request);
+    uint64_t hash = hash_of(worker, table, affinity, request);
     if (hash == 0)
         return HF_AFFINITY_NONE;
     uint64_t owner_id = hf_table_find(table, hash, affinity->expire_s, request->now_ms);
@@ -168,7 +204,7 @@ void hf_table_pin_claim(struct hf_affinity_worker *worker, const struct hf_pool 
         if (!hf_affinity_has_table(affinity) || affinity->kind == HF_AFFINITY_LEARN)
             continue;
         struct hf_table *table = table_of(worker, pool, affinity);
-        uint64_t hash = hash_of(table, affinity, request);
+        uint64_t hash = hash_of(worker, table, affinity, request);
         if (hash == 0)
             continue;
         uint64_t chosen_id = pool->servers[choice->server].server->id;
@@ -193,7 +229,7 @@ static void move(struct hf_affinity_worker *worker, const struct hf_pool *pool, 
 {
     const struct hf_affinity *affinity = &pool->affinities[strategy];
     struct hf_table *table = table_of(worker, pool, affinity);
-    uint64_t hash = hash_of(table, affinity, request);
+    uint64_t hash = hash_of(worker, table, affinity, request);
     if (hash != 0 && move->from_id != move->to_id)
         (void)hf_table_move(table, hash, move, affinity->expire_s, request->now_ms);
 }

@@ -83,6 +83,52 @@ static void a_network_is_one_client(void **state)
     assert_int_equal(f.choice.verdict, HF_AFFINITY_PINNED);
 }
 
+/* All requests lead to the pool: its clients are known by their address alone. */
+static void route_everything(void)
+{
+    f.config->routes = calloc(1, sizeof(*f.config->routes));
+    assert_non_null(f.config->routes);
+    f.config->routes->path = strdup("/");
+    f.config->routes->pool = f.pool;
+    f.config->route_count = 1;
+}
+
+static void an_announced_client_is_taken_for_no_other(void **state)
+{
+    struct hf_address announced;
+    add_table();
+    route_everything();
+    hf_fixture_start(&f);
+    assert_non_null(f.worker.announced.table);
+    assert_int_equal(hf_address_parse(HF_SLICE("198.51.100.1:99"), &announced), 0);
+    hf_affinity_announce(&f.worker, &announced);
+    come("198.51.100.2:99"); /* a request that waited meanwhile */
+    int other = f.choice.server;
+    uint64_t other_id = f.choice.client_id;
+    come("198.51.100.1:99");
+    assert_int_equal(f.choice.verdict, HF_AFFINITY_UNLISTED);
+    assert_int_not_equal(f.choice.server, other);
+    assert_int_not_equal(f.choice.client_id, other_id);
+    assert_int_equal(f.choice.client_id, f.worker.announced.hash);
+    hf_affinity_announce(&f.worker, &f.client);
+    come("198.51.100.2:98");
+    assert_int_equal(f.choice.verdict, HF_AFFINITY_PINNED);
+    assert_int_equal(f.choice.server, other);
+    assert_int_equal(f.choice.client_id, other_id);
+}
+
+static void nobody_is_announced_where_the_peer_may_not_be_the_client(void **state)
+{
+    add_table();
+    route_everything();
+    f.config->trusted_count = 1;
+    hf_fixture_start(&f);
+    assert_null(f.worker.announced.table);
+    hf_affinity_announce(&f.worker, &f.client);
+    come("198.51.100.2:99");
+    assert_int_equal(f.choice.verdict, HF_AFFINITY_UNLISTED);
+}
+
 /* A field or parameter without a hash: the value is given a server, and keeps it. */
 static void a_key_of_the_request_keeps_its_server(void **state)
 {
@@ -308,6 +354,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PIN_TEST(a_client_keeps_the_server_it_was_given),
         PIN_TEST(a_network_is_one_client),
+        PIN_TEST(an_announced_client_is_taken_for_no_other),
+        PIN_TEST(nobody_is_announced_where_the_peer_may_not_be_the_client),
         PIN_TEST(a_key_of_the_request_keeps_its_server),
         PIN_TEST(the_first_answer_settles_a_new_client),
         PIN_TEST(first_requests_meet_on_one_stand_in),

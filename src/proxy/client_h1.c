@@ -180,6 +180,8 @@ static bool read_head(struct hf_client_h1 *client)
         if (!unparsed) {
             if (!conn->can_read && !conn->read_ended)
                 return false;
+            if (client->phase == HF_CLIENT_IDLE)
+                hf_affinity_announce(&client->worker->snapshot->affinity, &client->peer);
             ssize_t got = conn->read_ended ? 0 : hf_conn_receive(conn, HF_CONTENT_RECEIVE_MAX);
             if (got == -EAGAIN)
                 return false;
