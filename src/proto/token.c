@@ -6,6 +6,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     VERSION = 1,      /* the client is at home */
@@ -29,30 +30,12 @@ struct hf_token_sealer {
     unsigned count;
     uint8_t seal_id;
     uint8_t key_of_id[256];                  /* index of the key, or NO_KEY */
+    int8_t letter_bits[256]; /* six bits of a base64url letter (RFC 4648 5); -1: it is none */
     EVP_CIPHER_CTX *seal;                    /* owned; of keys[0] */
     EVP_CIPHER_CTX *open[HF_TOKEN_KEYS_MAX]; /* owned */
 };
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-/* All ones when `letter` is one of the `count` from `first` on. */
-static inline uint32_t mask_of(uint32_t letter, uint32_t first, uint32_t count)
-{
-    return 0u - (uint32_t)(letter - first < count);
-}
-
-/* The six bits of a base64url letter (RFC 4648 5), or -1. Without branches: the letters of a token
- * are random, so that half of the branches would be predicted wrongly. */
-static inline int letter_bits(char letter)
-{
-    uint32_t byte = (uint8_t)letter;
-    uint32_t bits = mask_of(byte, 'A', 26) & (byte - 'A' + 1);
-    bits |= mask_of(byte, 'a', 26) & (byte - 'a' + 26 + 1);
-    bits |= mask_of(byte, '0', 10) & (byte - '0' + 52 + 1);
-    bits |= mask_of(byte, '-', 1) & (62 + 1);
-    bits |= mask_of(byte, '_', 1) & (63 + 1);
-    return (int)bits - 1;
-}
 
 static void encode(const uint8_t raw[RAW_SIZE], char out[HF_TOKEN_TEXT_SIZE])
 {
@@ -63,13 +46,22 @@ static void encode(const uint8_t raw[RAW_SIZE], char out[HF_TOKEN_TEXT_SIZE])
     }
 }
 
-static bool decode(const char *text, uint8_t ret_raw[RAW_SIZE])
+static void list_letters(int8_t bits[256])
+{
+    memset(bits, -1, 256);
+    for (unsigned i = 0; i < 64; i++)
+        bits[(uint8_t)alphabet[i]] = (int8_t)i;
+}
+
+/* By a table, without branches: the letters of a token are random, so that half of the branches
+ * would be predicted wrongly. A token is no secret of whoever sends it. */
+static bool decode(const int8_t bits_of[256], const char *text, uint8_t ret_raw[RAW_SIZE])
 {
     int wrong = 0;
     for (size_t from = 0, to = 0; from < HF_TOKEN_TEXT_SIZE; from += 4, to += 3) {
         uint32_t bits = 0;
         for (size_t i = 0; i < 4; i++) {
-            int six = letter_bits(text[from + i]);
+            int six = bits_of[(uint8_t)text[from + i]];
             wrong |= six;
             bits = bits << 6 | ((uint32_t)six & 63);
         }
@@ -166,6 +158,7 @@ int hf_token_sealer_new(const struct hf_token_key *keys, unsigned count,
     sealer->magic = HF_TOKEN_SEALER_MAGIC;
     sealer->seal_id = keys[0].id;
     memset(sealer->key_of_id, NO_KEY, sizeof(sealer->key_of_id));
+    list_letters(sealer->letter_bits);
     sealer->seal = prepare(keys[0].bytes, 1);
     bool ready = sealer->seal != NULL;
     for (unsigned i = 0; i < count && ready; i++) {
@@ -246,7 +239,7 @@ enum hf_token_verdict hf_token_open(struct hf_token_sealer *sealer, struct hf_sl
 {
     uint8_t raw[RAW_SIZE];
     REQUIRE(HF_MAGIC_OK(sealer, HF_TOKEN_SEALER_MAGIC));
-    if (text.size != HF_TOKEN_TEXT_SIZE || !decode(text.bytes, raw) ||
+    if (text.size != HF_TOKEN_TEXT_SIZE || !decode(sealer->letter_bits, text.bytes, raw) ||
         (raw[0] != VERSION && raw[0] != VERSION_AWAY))
         return HF_TOKEN_MALFORMED;
     unsigned key = sealer->key_of_id[raw[1]];
