@@ -291,6 +291,14 @@ static bool next_pin(const struct hf_pool *pool, const struct hf_affinity_reques
     return true;
 }
 
+/* The common case: the client's own server answered, and there is nothing to write anywhere. */
+static bool stays(const struct hf_pool *pool, const struct hf_affinity_choice *choice,
+                  unsigned served)
+{
+    return choice->pin_valid && choice->owner == (int)served && !choice->refresh &&
+           !pool->has_tables;
+}
+
 /* rule zero: eight parameters, since four say what came and was chosen and four where one value
  * goes; a struct would only be filled for this one call. */
 size_t hf_affinity_pin(struct hf_affinity_worker *worker, const struct hf_pool *pool,
@@ -300,6 +308,9 @@ size_t hf_affinity_pin(struct hf_affinity_worker *worker, const struct hf_pool *
 {
     REQUIRE(served < pool->server_count && choice->owner < (int)pool->server_count);
     REQUIRE(!choice->pin_valid || choice->strategy >= 0);
+    *ret_moved = false;
+    if (stays(pool, choice, served))
+        return 0;
     const struct hf_affinity *affinity = pinning(pool, choice);
     *ret_moved = pool->has_tables && hf_table_pin_settle(worker, pool, request, choice, served);
     if (affinity == NULL || stood_in(pool, choice, served, request->now_ms))

@@ -47,6 +47,10 @@ static void note_queue_left(struct hf_exchange *x)
 
 void hf_slot_release(struct hf_exchange *x)
 {
+    if (!x->slot_server && !x->pending) {
+        x->waited = false;
+        return;
+    }
     if (x->pending) {
         hf_limit_cancel(&x->waiter);
         note_queue_left(x);
@@ -122,9 +126,11 @@ static bool enter_another(struct hf_exchange *x, bool queue)
 
 static enum hf_step take_slot(struct hf_exchange *x)
 {
+    if (enter(x, x->choice.server, false))
+        return HF_STEP_ACQUIRE;
     bool free_to_go = !bound(x);
-    bool placed = enter(x, x->choice.server, false) || (free_to_go && enter_another(x, false)) ||
-                  enter(x, x->choice.server, true) || (free_to_go && enter_another(x, true));
+    bool placed = (free_to_go && enter_another(x, false)) || enter(x, x->choice.server, true) ||
+                  (free_to_go && enter_another(x, true));
     if (!placed) {
         hf_worker_count(x->worker, HF_PROXY_PENDING_FULL);
         return hf_reply_with(x, 503,
