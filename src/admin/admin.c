@@ -339,6 +339,17 @@ static struct MHD_Daemon *start_daemon(struct hf_admin *admin, int fd)
                             MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
 }
 
+/* Nobody can ask any more. */
+static void admin_free(struct hf_admin **admin)
+{
+    struct hf_admin *gone = *admin;
+    *admin = NULL;
+    hf_metrics_unregister_collector(&gone->collector);
+    hf_metrics_unregister(&gone->source);
+    gone->magic = 0;
+    free(gone);
+}
+
 int hf_admin_start(const struct hf_config *config, const struct hf_admin_hooks *hooks,
                    struct hf_admin **ret_admin)
 {
@@ -353,16 +364,17 @@ int hf_admin_start(const struct hf_config *config, const struct hf_admin_hooks *
     admin->source = (struct hf_metrics_source){
         .metrics = admin_metrics, .count = ADMIN_COUNTER_COUNT, .values = admin->counts};
     int fd = listen_on(&config->admin_bind);
+    /* Before somebody can ask: the first answer has all there is. */
+    hf_metrics_register(&admin->source);
+    hf_metrics_register_collector(&admin->collector);
     admin->daemon = fd >= 0 ? start_daemon(admin, fd) : NULL;
     if (!admin->daemon) {
         int result = fd < 0 ? fd : -EIO;
         if (fd >= 0)
             close(fd);
-        free(admin);
+        admin_free(&admin);
         return result;
     }
-    hf_metrics_register(&admin->source);
-    hf_metrics_register_collector(&admin->collector);
     *ret_admin = admin;
     return 0;
 }
@@ -373,8 +385,5 @@ void hf_admin_stop(struct hf_admin **admin)
     *admin = NULL;
     REQUIRE(HF_MAGIC_OK(gone, HF_ADMIN_MAGIC));
     MHD_stop_daemon(gone->daemon); /* joins its thread and closes the socket */
-    hf_metrics_unregister_collector(&gone->collector);
-    hf_metrics_unregister(&gone->source);
-    gone->magic = 0;
-    free(gone);
+    admin_free(&gone);
 }
