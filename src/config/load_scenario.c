@@ -156,8 +156,10 @@ int hf_scenario_load_text(struct hf_slice text, const char *name, struct hf_scen
     struct hf_loader *loader = calloc(1, sizeof(*loader));
     int rc = -ENOMEM;
     *report = (struct hf_config_report){0};
-    if (scenario == NULL || files == NULL || loader == NULL)
+    if (scenario == NULL || files == NULL || loader == NULL) {
+        hf_report_add(report, 0, "out of memory: free some");
         goto out;
+    }
     set_defaults(scenario);
     hf_loader_init(loader, name, report);
     loader->scenario = scenario;
