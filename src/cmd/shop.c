@@ -1,8 +1,10 @@
-/* The demo application: a shop whose carts live in its own memory, so every client must come back
- * to the instance that it began with. One thread (libmicrohttpd's) owns the store. */
+/* The demo application: a shop whose carts live in its own memory, so that every client must come
+ * back to the instance that it began with; or, told so, in a store beside it that speaks Redis.
+ * One thread (libmicrohttpd's) owns the sessions. */
 #include "base/assert.h"
 #include "cmd/cmd.h"
 #include "cmd/shop_page.h"
+#include "cmd/shop_remote.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -14,17 +16,21 @@
 
 enum { BODY_MAX = 4096, FIELD_MAX = 2 * HF_SHOP_TEXT_MAX, CONNECTIONS_MAX = 2000, IDLE_S = 120 };
 
-static const char usage[] = "usage: holdfast shop [--port PORT] [--name NAME]\n\n"
-                            "Runs the demo application on 127.0.0.1:PORT (3001): a small shop that "
-                            "keeps each visitor's name\n"
-                            "and cart in its own memory, found by the cookie SHOPSESSID. GET / is "
-                            "a page for people, GET /cart\n"
-                            "and POST /login (name=), POST /cart (item=) answer JSON to programs, "
-                            "GET /healthz is for checks.\n";
+static const char usage[] =
+    "usage: holdfast shop [--port PORT] [--name NAME] [--sessions HOST:PORT]\n\n"
+    "Runs the demo application on 127.0.0.1:PORT (3001): a small shop that keeps each visitor's "
+    "name and\n"
+    "cart in its own memory, or with --sessions in a Redis, which may be a session agent. The "
+    "cookie is\n"
+    "SHOPSESSID. GET / is a page for people, GET /cart and POST /login (name=), POST /cart (item=) "
+    "answer\n"
+    "JSON to programs, GET /healthz is for checks.\n";
 
 struct shop {
     const char *name;
-    struct hf_shop_store store;
+    struct hf_shop_store store;     /* of a shop without: */
+    struct hf_shop_remote *remote;  /* owned; NULL = sessions live in `store` */
+    struct hf_shop_session visitor; /* of the request under way, with `remote` */
 };
 
 struct form { /* of one request; malloc'd, freed when the request is completed */
@@ -92,20 +98,52 @@ static struct MHD_Response *render(const struct hf_shop_view *view, bool html)
     return response;
 }
 
-/* The visitor's session, a new one if need be, and how to show it. NULL without memory. */
-static struct hf_shop_session *find_session(struct MHD_Connection *connection, struct shop *shop,
-                                            struct hf_shop_view *ret_view)
+/* A session of that id, or a new one: *ret_fresh. 0, -ENOMEM, -EIO. */
+static int open_session(struct shop *shop, struct hf_slice id, struct hf_shop_session **ret_session,
+                        bool *ret_fresh)
+{
+    if (!shop->remote) {
+        *ret_session = hf_shop_store_find(&shop->store, id);
+        *ret_fresh = *ret_session == NULL;
+        if (*ret_fresh)
+            *ret_session = hf_shop_store_open(&shop->store);
+        return *ret_session ? 0 : -ENOMEM;
+    }
+    int result = hf_shop_remote_load(shop->remote, id, &shop->visitor);
+    *ret_session = &shop->visitor;
+    *ret_fresh = result == -ENOENT;
+    if (result != -ENOENT)
+        return result;
+    shop->visitor = (struct hf_shop_session){.item_count = 0};
+    hf_shop_session_begin(&shop->visitor);
+    return 0;
+}
+
+/* The visitor's session, a new one if need be, and how to show it. 0, -ENOMEM, -EIO. */
+static int find_session(struct MHD_Connection *connection, struct shop *shop,
+                        struct hf_shop_session **ret_session, struct hf_shop_view *ret_view)
 {
     const char *id = MHD_lookup_connection_value(connection, MHD_COOKIE_KIND, "SHOPSESSID");
-    struct hf_shop_session *session = hf_shop_store_find(&shop->store, hf_slice_text(id));
-    bool fresh = session == NULL;
-    if (fresh)
-        session = hf_shop_store_open(&shop->store);
-    if (!session)
-        return NULL;
-    *ret_view = (struct hf_shop_view){
-        .server = shop->name, .session = session, .fresh = fresh, .lost = fresh && id};
-    return session;
+    bool fresh = false;
+    int result = open_session(shop, hf_slice_text(id), ret_session, &fresh);
+    if (result == 0)
+        *ret_view = (struct hf_shop_view){.server = shop->name,
+                                          .session = *ret_session,
+                                          .fresh = fresh,
+                                          .lost = fresh && id,
+                                          .kept = shop->remote != NULL};
+    return result;
+}
+
+/* A store that is away is no reason to forget a visitor: the error says to come again. */
+static enum MHD_Result answer_trouble(struct MHD_Connection *connection, const struct shop *shop,
+                                      int error)
+{
+    if (error == -ENOMEM)
+        return answer_text(connection, shop, MHD_HTTP_INTERNAL_SERVER_ERROR, "no memory\n");
+    fprintf(stderr, "%s: %s\n", shop->name, hf_shop_remote_error(shop->remote));
+    return answer_text(connection, shop, MHD_HTTP_SERVICE_UNAVAILABLE,
+                       "your session cannot be reached now; try again\n");
 }
 
 /* Page, log-in and cart: all that has a session. */
@@ -113,14 +151,19 @@ static enum MHD_Result serve(struct MHD_Connection *connection, struct shop *sho
                              const struct form *form, const char *path)
 {
     struct hf_shop_view view;
-    struct hf_shop_session *session = find_session(connection, shop, &view);
-    if (!session)
-        return answer_text(connection, shop, MHD_HTTP_INTERNAL_SERVER_ERROR, "no memory\n");
+    struct hf_shop_session *session;
+    int result = find_session(connection, shop, &session, &view);
+    if (result < 0)
+        return answer_trouble(connection, shop, result);
     bool page = strcmp(path, "/") == 0, posted = form->post != NULL;
     if (posted && strcmp(path, "/login") == 0)
         hf_shop_session_login(session, hf_slice_text(form->name));
     else if (posted && hf_shop_session_add(session, hf_slice_text(form->item)) != 0)
         return answer_text(connection, shop, MHD_HTTP_CONFLICT, "the cart is full\n");
+    if (shop->remote)
+        result = hf_shop_remote_save(shop->remote, session, posted || view.fresh);
+    if (result < 0)
+        return answer_trouble(connection, shop, result);
     bool redirect = posted && wants_html(connection); /* so that "reload" does not post again */
     struct MHD_Response *response = render(&view, page);
     if (!response)
@@ -214,27 +257,41 @@ static int serve_until_signal(struct shop *shop, uint16_t port)
     sigwait(&signals, &signal_number);
     MHD_stop_daemon(daemon);
     hf_shop_store_fini(&shop->store);
+    hf_shop_remote_free(&shop->remote);
     return HF_EXIT_DONE;
+}
+
+/* False: not an option, or not a good value of one. */
+static bool take_option(struct shop *shop, int option, uint64_t *port)
+{
+    switch (option) {
+    case 'n':
+        shop->name = optarg;
+        return true;
+    case 'p':
+        return hf_slice_to_u64(hf_slice_text(optarg), port) && *port > 0 && *port <= UINT16_MAX;
+    case 's':
+        hf_shop_remote_free(&shop->remote);
+        return hf_shop_remote_new(optarg, &shop->remote) == 0;
+    default:
+        return false;
+    }
 }
 
 int hf_cmd_shop(int argc, char **argv)
 {
     static const struct option options[] = {{"port", required_argument, NULL, 'p'},
                                             {"name", required_argument, NULL, 'n'},
+                                            {"sessions", required_argument, NULL, 's'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     static struct shop shop = {.name = "shop"};
     uint64_t port = 3001;
     int option;
-    while ((option = getopt_long(argc, argv, "p:n:h", options, NULL)) != -1) {
-        bool known = option == 'p' || option == 'n' || option == 'h';
+    while ((option = getopt_long(argc, argv, "p:n:s:h", options, NULL)) != -1) {
         if (option == 'h')
             return fputs(usage, stdout) < 0 ? HF_EXIT_FAILED : HF_EXIT_DONE;
-        if (option == 'n')
-            shop.name = optarg;
-        if (option == 'p' && !hf_slice_to_u64(hf_slice_text(optarg), &port))
-            port = 0;
-        if (!known || port == 0 || port > UINT16_MAX) {
+        if (!take_option(&shop, option, &port)) {
             fputs(usage, stderr);
             return HF_EXIT_USAGE;
         }

@@ -1,7 +1,6 @@
 #include "cmd/shop_page.h"
 #include "base/assert.h"
 #include "base/hash.h"
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,14 +83,16 @@ char *hf_shop_page_html(const struct hf_shop_view *view, size_t *ret_size)
     put_escaped(out, view->server);
     fputs("</span>\n<h1>The corner shop</h1>\n", out);
     if (view->lost)
-        fputs("<p class=\"lost\">You had a session, but not on this server: it lived in the memory "
-              "of another one.</p>\n",
-              out);
+        fprintf(out, "<p class=\"lost\">You had a session, but %s</p>\n",
+                view->kept ? "nobody has it any more."
+                           : "not on this server: it lived in the memory of another one.");
     put_user(out, view->session);
     put_cart(out, view->session);
-    fprintf(out, "<footer>Session %.8s&hellip; lives in the memory of ", view->session->id);
+    fprintf(out, "<footer>Session %.8s&hellip; lives %s ", view->session->id,
+            view->kept ? "with the agent beside" : "in the memory of");
     put_escaped(out, view->server);
-    fputs(" and nowhere else. <a href=\"/\">Again</a></footer>\n</main>\n</html>\n", out);
+    fprintf(out, "%s. <a href=\"/\">Again</a></footer>\n</main>\n</html>\n",
+            view->kept ? ", and at a backup" : " and nowhere else");
     if (fclose(out) != 0) {
         free(text);
         return NULL;
@@ -100,8 +101,7 @@ char *hf_shop_page_html(const struct hf_shop_view *view, size_t *ret_size)
     return text;
 }
 
-/* JSON holds only UTF-8; a form may hold anything. */
-static json_t *text_of(const char *text)
+json_t *hf_shop_text_json(const char *text)
 {
     json_t *value = json_string(text);
     return value ? value : json_string("(not UTF-8)");
@@ -113,8 +113,8 @@ char *hf_shop_page_json(const struct hf_shop_view *view, size_t *ret_size)
     const struct hf_shop_session *session = view->session;
     json_t *items = json_array();
     for (unsigned i = 0; i < session->item_count; i++)
-        json_array_append_new(items, text_of(session->items[i]));
-    json_t *user = session->user[0] ? text_of(session->user) : json_null();
+        json_array_append_new(items, hf_shop_text_json(session->items[i]));
+    json_t *user = session->user[0] ? hf_shop_text_json(session->user) : json_null();
     json_t *object = json_pack("{s:s, s:o, s:o, s:b, s:b}", "server", view->server, "user", user,
                                "items", items, "fresh", view->fresh, "lost", view->lost);
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;

@@ -67,20 +67,25 @@ struct hf_shop_session *hf_shop_store_find(struct hf_shop_store *store, struct h
     return NULL;
 }
 
-struct hf_shop_session *hf_shop_store_open(struct hf_shop_store *store)
+void hf_shop_session_begin(struct hf_shop_session *session)
 {
     static const char digits[] = "0123456789abcdef";
-    struct hf_shop_session *session = calloc(1, sizeof(*session));
-    if (!session)
-        return NULL;
-    if (store->count == store->sessions_max)
-        forget(store, hf_container_of(store->used.previous, struct hf_shop_session, used));
     uint8_t random[HF_SHOP_ID_SIZE / 2];
     hf_random_bytes(random, sizeof(random));
     for (size_t i = 0; i < sizeof(random); i++) {
         session->id[2 * i] = digits[random[i] >> 4];
         session->id[2 * i + 1] = digits[random[i] & 15];
     }
+}
+
+struct hf_shop_session *hf_shop_store_open(struct hf_shop_store *store)
+{
+    struct hf_shop_session *session = calloc(1, sizeof(*session));
+    if (!session)
+        return NULL;
+    if (store->count == store->sessions_max)
+        forget(store, hf_container_of(store->used.previous, struct hf_shop_session, used));
+    hf_shop_session_begin(session);
     hf_list_push_front(bucket_of(store, hf_slice(session->id, HF_SHOP_ID_SIZE)), &session->bucket);
     hf_list_push_front(&store->used, &session->used);
     store->count++;

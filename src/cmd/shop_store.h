@@ -1,9 +1,10 @@
-/* What the demo shop remembers: sessions and their carts, in this process's memory and nowhere
- * else, as in the applications that need affinity. Never does I/O. Threads: one, the owner's.
- * Layer: cmd. */
+/* What the demo shop remembers: sessions and their carts. The store keeps them in this process's
+ * memory and nowhere else, as in the applications that need affinity. Never does I/O.
+ * Threads: one, the owner's. Layer: cmd. */
 #pragma once
 #include "base/list.h"
 #include "base/slice.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 enum {
@@ -36,6 +37,8 @@ void hf_shop_store_fini(struct hf_shop_store *store);
 struct hf_shop_session *hf_shop_store_find(struct hf_shop_store *store, struct hf_slice id);
 /* A new, empty session with a fresh random id. NULL without memory. Borrowed as above. */
 struct hf_shop_session *hf_shop_store_open(struct hf_shop_store *store);
+/* Gives an empty session, not of a store, its random id. */
+void hf_shop_session_begin(struct hf_shop_session *session);
 void hf_shop_session_login(struct hf_shop_session *session, struct hf_slice user);
 /* 0, or -ENOSPC when the cart is full. */
 int hf_shop_session_add(struct hf_shop_session *session, struct hf_slice item);

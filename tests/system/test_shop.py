@@ -1,0 +1,106 @@
+"""The demo application with its sessions in a store that speaks the protocol of Redis."""
+import subprocess
+
+import pytest
+import requests
+from harness import free_port, poll
+from harness.child import DIES_WITH_US
+from harness.proxy import BINARY as HOLDFAST
+
+
+class Process:
+    """A command that listens on a port."""
+
+    def __init__(self, port, *command):
+        self.port, self.command, self.child = port, [*DIES_WITH_US, *command], None
+
+    def start(self, ready):
+        self.child = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        poll(ready, 10, f"{self.command[-1]} on {self.port}", 0.02)
+        return self
+
+    def stop(self):
+        if self.child:
+            self.child.terminate()
+            said = self.child.communicate(timeout=10)[1]
+            assert self.child.returncode == 0, said
+        self.child = None
+
+
+def answers(port):
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=2).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def pongs(port):
+    return subprocess.run(["redis-cli", "-p", str(port), "ping"], capture_output=True, check=False).stdout == b"PONG\n"
+
+
+@pytest.fixture
+def redis(tmp_path):
+    port = free_port()
+    server = Process(port, "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir",
+                     str(tmp_path))
+    server.start(lambda: pongs(port))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def shops(redis):
+    made = []
+    for name in ("app1", "app2"):
+        port = free_port()
+        made.append(Process(port, HOLDFAST, "shop", "--name", name, "--port", str(port), "--sessions",
+                            f"127.0.0.1:{redis.port}"))
+        made[-1].start(lambda port=port: answers(port))
+    yield [f"http://127.0.0.1:{shop.port}" for shop in made]
+    for shop in made:
+        shop.stop()
+
+
+def test_two_shops_have_one_session(shops):
+    browser = requests.Session()
+    assert browser.post(f"{shops[0]}/login", {"name": "Zoë <b>"}, timeout=5).json()["fresh"]
+    browser.post(f"{shops[1]}/cart", {"item": "tea"}, timeout=5)
+    browser.post(f"{shops[0]}/cart", {"item": "bread"}, timeout=5)
+    cart = browser.get(f"{shops[1]}/cart", timeout=5).json()
+    assert (cart["server"], cart["user"], cart["items"], cart["fresh"], cart["lost"]) == (
+        "app2", "Zoë <b>", ["tea", "bread"], False, False)
+    page = browser.get(f"{shops[0]}/", headers={"Accept": "text/html"}, timeout=5).text
+    assert "Zoë &lt;b&gt;" in page and "the agent beside app1" in page
+
+
+def test_a_session_lives_on_while_it_is_used(shops, redis):
+    browser = requests.Session()
+    browser.post(f"{shops[0]}/login", {"name": "ada"}, timeout=5)
+    key = f"sess:{browser.cookies['SHOPSESSID']}"
+    ask = ["redis-cli", "-p", str(redis.port)]
+    subprocess.run([*ask, "expire", key, "100"], check=True, capture_output=True)
+    browser.get(f"{shops[1]}/cart", timeout=5)
+    left = int(subprocess.run([*ask, "ttl", key], check=True, capture_output=True).stdout)
+    assert 1790 < left <= 1800
+    subprocess.run([*ask, "del", key], check=True, capture_output=True)
+    cart = browser.get(f"{shops[0]}/cart", timeout=5).json()
+    assert (cart["fresh"], cart["lost"], cart["user"]) == (True, True, None)
+
+
+def test_a_store_that_is_away_loses_nobody(shops, redis):
+    browser = requests.Session()
+    browser.post(f"{shops[0]}/login", {"name": "ada"}, timeout=5)
+    before = browser.cookies["SHOPSESSID"]
+    redis.stop()
+    answer = browser.get(f"{shops[0]}/cart", timeout=5)
+    assert answer.status_code == 503 and "try again" in answer.text
+    assert browser.cookies["SHOPSESSID"] == before and "Set-Cookie" not in answer.headers
+    redis.start(lambda: pongs(redis.port))
+    assert browser.get(f"{shops[0]}/cart", timeout=5).json()["lost"]  # that redis kept nothing on disk
+
+
+@pytest.mark.parametrize("address", ["", "127.0.0.1", ":6379", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "h:x"])
+def test_a_bad_address_is_refused(address):
+    done = subprocess.run([HOLDFAST, "shop", "--sessions", address], capture_output=True, text=True, timeout=10,
+                          check=False)
+    assert done.returncode == 2 and "--sessions HOST:PORT" in done.stderr
