@@ -1,0 +1,38 @@
+/* Who stands behind a session: a fixed order of the configured nodes for each id, the same on
+ * every machine whatever the order of its list. Proxies and agents share it.
+ * Source: rendezvous hashing, Thaler and Ravishankar 1998: a node that comes or goes moves its own
+ * share of the ids and no other. Pure; never knows who is alive.
+ * Threads: a hf_rank is immutable after init; a walk belongs to one. Layer: balance. */
+#pragma once
+#include "base/slice.h"
+#include <stdint.h>
+
+enum { HF_RANK_NODES_MAX = 128 };
+
+struct hf_rank {
+    unsigned count;
+    struct hf_slice names[HF_RANK_NODES_MAX]; /* sorted by bytes; borrowed as long as the rank */
+    uint64_t hashes[HF_RANK_NODES_MAX];
+    uint64_t list; /* names the list: equal lists, in any order, have equal numbers */
+};
+
+/* Nodes are known by number from here on: their place among the sorted names. 0, or -EINVAL: no
+ * name, more than HF_RANK_NODES_MAX, an empty name or one given twice. Names stay the caller's. */
+int hf_rank_init(struct hf_rank *rank, const struct hf_slice *names, unsigned count);
+/* The number of a name, or -1. */
+int hf_rank_number(const struct hf_rank *rank, struct hf_slice name);
+/* What a session id is ranked by; stable over releases and machines. */
+uint64_t hf_rank_hash(struct hf_slice id);
+
+struct hf_rank_walk { /* yields every node once, best first */
+    unsigned count;
+    uint64_t scores[HF_RANK_NODES_MAX];
+    uint64_t taken[HF_RANK_NODES_MAX / 64];
+};
+
+void hf_rank_walk_init(struct hf_rank_walk *walk, const struct hf_rank *rank, uint64_t id_hash);
+/* The next node's number, or -1 after the last. O(nodes). */
+int hf_rank_walk_next(struct hf_rank_walk *walk);
+/* The first `count` of the order; answers how many there were. */
+unsigned hf_rank_first(const struct hf_rank *rank, uint64_t id_hash, uint8_t *ret_numbers,
+                       unsigned count);
