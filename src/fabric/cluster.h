@@ -1,0 +1,134 @@
+/* A whole cluster of fabrics in one process, run from one seed: nodes with small stores, links that
+ * delay and stall, crashes, pauses, clients that remember what they saw, and a judge. For tests.
+ * Threads: one. Layer: fabric. */
+#pragma once
+#include "base/rng.h"
+#include "fabric/fabric.h"
+
+enum {
+    HF_CLUSTER_NODES_MAX = 6,
+    HF_CLUSTER_SESSIONS = 8,
+    HF_CLUSTER_CLIENTS = 12,
+    HF_CLUSTER_WRITES_MAX = 60000,
+    HF_CLUSTER_EPOCHS_MAX = 4000,
+    HF_CLUSTER_LONG = 150 * 1000, /* bytes of a session that travels in chunks */
+};
+
+struct hf_cluster_value { /* what a node's store holds of a session */
+    bool present;
+    struct hf_fabric_record record;
+    uint32_t write; /* which write made it; 0 = empty */
+};
+
+struct hf_cluster_node {
+    struct hf_cluster *cluster;
+    struct hf_fabric *fabric; /* owned; NULL = not running */
+    unsigned number;
+    bool paused, leaving;
+    uint64_t resume_ms, ended_ms;
+    unsigned wakes; /* bit a peer */
+    struct hf_cluster_value values[HF_CLUSTER_SESSIONS];
+};
+
+struct hf_cluster_blob {
+    struct hf_list node;
+    uint64_t due_ms;
+    size_t size;
+    char bytes[];
+};
+
+struct hf_cluster_link { /* one direction */
+    struct hf_list blobs;
+    uint64_t last_due_ms;
+    size_t waiting; /* bytes under way: a socket takes only so much */
+    bool cut;       /* nothing passes; it waits */
+    char *rest;     /* owned: an incomplete frame at the receiver */
+    size_t rest_size;
+};
+
+enum hf_cluster_kind { HF_CLUSTER_READ, HF_CLUSTER_WRITE, HF_CLUSTER_DELETE };
+
+struct hf_cluster_client {
+    struct hf_fabric_op op;
+    struct hf_cluster *cluster;
+    bool busy, abandoned; /* abandoned: its node ended; the answer never comes */
+    unsigned node, session;
+    enum hf_cluster_kind kind;
+    uint64_t next_ms;
+    uint32_t write, seen, floor; /* floor: what must be seen, as of when it was asked */
+    uint64_t asked_ms;
+    char request[8];
+};
+
+struct hf_cluster_write { /* of one session, in the order of execution, deletes too */
+    uint8_t session;
+    bool deletes, executed, strong; /* strong: acknowledged with a copy */
+    uint32_t order;
+};
+
+struct hf_cluster_options {
+    uint64_t seed;
+    unsigned nodes, backups;
+    bool consistent, memory;
+    bool narrow;                              /* queues that hold little */
+    bool moves, crashes, pauses, joins, cuts; /* what may happen */
+    unsigned duration_ms;
+    const char *trace; /* NULL: none; "s3": of one session; "": all; borrowed */
+};
+
+struct hf_cluster {
+    struct hf_cluster_options options;
+    struct hf_rng rng;
+    uint64_t now_ms;
+    struct hf_rank rank;
+    struct hf_cluster_node nodes[HF_CLUSTER_NODES_MAX];
+    struct hf_cluster_link links[HF_CLUSTER_NODES_MAX][HF_CLUSTER_NODES_MAX];
+    bool joined[HF_CLUSTER_NODES_MAX][HF_CLUSTER_NODES_MAX]; /* link established */
+    uint64_t join_ms[HF_CLUSTER_NODES_MAX][HF_CLUSTER_NODES_MAX];
+    struct hf_cluster_client clients[HF_CLUSTER_CLIENTS];
+    struct hf_cluster_write writes[HF_CLUSTER_WRITES_MAX];
+    uint32_t write_count, order;
+    uint32_t floors[HF_CLUSTER_SESSIONS];    /* latest strong write of each session */
+    uint32_t deleted[HF_CLUSTER_SESSIONS];   /* order of the last delete that was executed */
+    unsigned unsettled[HF_CLUSTER_SESSIONS]; /* deletes executed and not acknowledged: each may
+                                              * still take effect, however late */
+    struct {
+        uint32_t epoch;
+        uint8_t session, node;
+    } epochs[HF_CLUSTER_EPOCHS_MAX];
+    unsigned epoch_count;
+    uint64_t next_fault_ms, heal_ms;
+    bool parted;     /* two sides may both have served: only what follows from that is judged */
+    char wrong[400]; /* the first broken promise; empty = none */
+    unsigned done[HF_FABRIC_STATUSES];
+    unsigned faults, failovers;
+    uint64_t orphaned_ms[HF_CLUSTER_SESSIONS]; /* when its owner crashed; 0 = answered since */
+    uint64_t failover_ms_max, failover_ms_sum; /* of the first answer after it */
+    struct hf_fabric_counts total;
+};
+
+/* Runs the cluster to its end and judges; the caller looks at `wrong`. */
+void hf_cluster_run(struct hf_cluster *cluster, const struct hf_cluster_options *options);
+
+/* Inside: cluster_judge.c */
+void hf_cluster_executed(struct hf_cluster *cluster, struct hf_cluster_node *node, unsigned session,
+                         uint32_t write);
+void hf_cluster_finished(struct hf_cluster *cluster, struct hf_cluster_client *client);
+void hf_cluster_judge_end(struct hf_cluster *cluster);
+void hf_cluster_wrong(struct hf_cluster *cluster, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* cluster_trace.c */
+void hf_cluster_trace_bytes(const struct hf_cluster *cluster, unsigned from, unsigned to,
+                            struct hf_slice bytes);
+void hf_cluster_trace(const struct hf_cluster *cluster, struct hf_slice id, const char *what,
+                      unsigned first, unsigned second);
+/* cluster_store.c */
+struct hf_fabric_store hf_cluster_store(struct hf_cluster_node *node);
+/* cluster_faults.c */
+void hf_cluster_faults(struct hf_cluster *cluster);
+void hf_cluster_heal(struct hf_cluster *cluster);
+/* cluster.c */
+void hf_cluster_start(struct hf_cluster *cluster, unsigned node);
+void hf_cluster_end(struct hf_cluster *cluster, unsigned node, bool silent);
+void hf_cluster_unlink(struct hf_cluster *cluster, unsigned a, unsigned b);
+void hf_cluster_flush(struct hf_cluster *cluster, struct hf_cluster_node *node);

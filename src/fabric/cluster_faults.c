@@ -1,0 +1,139 @@
+#include "fabric/cluster.h"
+
+/* What goes wrong in a cluster, drawn from the seed. One fault at a time: the next comes when the
+ * cluster has had the time that the promises give it. */
+
+enum { CALM_MS = 4000, CUT_MS_MAX = 4000, PAUSE_MS_MAX = 4000 };
+
+static unsigned draw(struct hf_cluster *cluster, unsigned bound)
+{
+    return hf_rng_below(&cluster->rng, bound);
+}
+
+static void set_cut(struct hf_cluster *cluster, unsigned side, bool one_way)
+{
+    for (unsigned a = 0; a < cluster->options.nodes; a++)
+        for (unsigned b = 0; b < cluster->options.nodes; b++)
+            if ((side >> a & 1) && !(side >> b & 1)) {
+                cluster->links[a][b].cut = true;
+                cluster->links[b][a].cut |= !one_way;
+            }
+}
+
+/* What waited in a cut either arrives late or is lost with its connection. */
+void hf_cluster_heal(struct hf_cluster *cluster)
+{
+    for (unsigned a = 0; a < cluster->options.nodes; a++)
+        for (unsigned b = 0; b < a; b++) {
+            bool was_cut = cluster->links[a][b].cut || cluster->links[b][a].cut;
+            cluster->links[a][b].cut = cluster->links[b][a].cut = false;
+            if (was_cut && draw(cluster, 2) == 0)
+                hf_cluster_unlink(cluster, a, b);
+        }
+    cluster->heal_ms = 0;
+}
+
+/* From here on the sessions of a node whose end is seen at once wait for their next answer. */
+static void orphan(struct hf_cluster *cluster, unsigned victim)
+{
+    for (unsigned i = 0; i < HF_CLUSTER_SESSIONS; i++) {
+        const struct hf_cluster_value *value = &cluster->nodes[victim].values[i];
+        if (value->present && value->record.state == HF_RECORD_OWNER)
+            cluster->orphaned_ms[i] = cluster->now_ms;
+    }
+}
+
+static void crash(struct hf_cluster *cluster, unsigned victim)
+{
+    bool silent = draw(cluster, 3) == 0;    /* the machine, not the process */
+    bool cut_first = draw(cluster, 2) == 0; /* the link goes before the node does */
+    if (cut_first)
+        set_cut(cluster, 1u << victim, false);
+    else if (!silent)
+        orphan(cluster, victim);
+    hf_cluster_end(cluster, victim, silent);
+    for (unsigned i = 0; i < cluster->options.nodes; i++)
+        cluster->links[i][victim].cut = cluster->links[victim][i].cut = false;
+}
+
+static void cause(struct hf_cluster *cluster, unsigned kind, unsigned victim)
+{
+    struct hf_cluster_node *node = &cluster->nodes[victim];
+    switch (kind) {
+    case 0:
+        return crash(cluster, victim);
+    case 1:
+        node->paused = true;
+        node->resume_ms = cluster->now_ms + 100 + draw(cluster, PAUSE_MS_MAX);
+        return;
+    case 2:
+        node->leaving = true;
+        hf_fabric_leave(node->fabric, cluster->now_ms);
+        return hf_cluster_flush(cluster, node);
+    case 3:
+        cluster->heal_ms = cluster->now_ms + 50 + draw(cluster, CUT_MS_MAX);
+        cluster->parted = true;
+        return set_cut(cluster, 1 + draw(cluster, (1u << cluster->options.nodes) - 2),
+                       draw(cluster, 4) == 0);
+    default: /* a connection breaks */
+        return hf_cluster_unlink(cluster, victim, (victim + 1) % cluster->options.nodes);
+    }
+}
+
+static bool may(const struct hf_cluster_options *options, unsigned kind)
+{
+    const bool allowed[] = {options->crashes, options->pauses, options->joins, options->cuts,
+                            options->crashes || options->cuts};
+    return allowed[kind];
+}
+
+static unsigned running(const struct hf_cluster *cluster)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < cluster->options.nodes; i++) {
+        const struct hf_cluster_node *node = &cluster->nodes[i];
+        count += node->fabric != NULL && !node->paused && !node->leaving;
+    }
+    return count;
+}
+
+static bool calm(struct hf_cluster *cluster)
+{
+    for (unsigned i = 0; i < cluster->options.nodes; i++) {
+        const struct hf_cluster_node *node = &cluster->nodes[i];
+        if (node->paused || node->leaving ||
+            (node->fabric != NULL &&
+             !(hf_fabric_ready(node->fabric) && hf_fabric_complete(node->fabric))))
+            return false;
+    }
+    return cluster->heal_ms == 0;
+}
+
+static void restart_ended(struct hf_cluster *cluster)
+{
+    for (unsigned i = 0; i < cluster->options.nodes; i++) {
+        struct hf_cluster_node *node = &cluster->nodes[i];
+        if (node->fabric == NULL && cluster->now_ms > node->ended_ms + 1500 &&
+            draw(cluster, 1000) == 0)
+            hf_cluster_start(cluster, i);
+    }
+}
+
+void hf_cluster_faults(struct hf_cluster *cluster)
+{
+    if (cluster->heal_ms != 0 && cluster->now_ms >= cluster->heal_ms)
+        hf_cluster_heal(cluster);
+    restart_ended(cluster);
+    if (cluster->now_ms < cluster->next_fault_ms || !calm(cluster))
+        return;
+    unsigned kind = draw(cluster, 5), victim = draw(cluster, cluster->options.nodes);
+    if (!may(&cluster->options, kind) || cluster->nodes[victim].fabric == NULL ||
+        running(cluster) < 2)
+        return;
+    static const char *const words[] = {"crash", "pause", "leave", "cut", "unlink"};
+    struct hf_slice none = {0};
+    hf_cluster_trace(cluster, none, words[kind], victim, 0);
+    cluster->faults++;
+    cause(cluster, kind, victim);
+    cluster->next_fault_ms = cluster->now_ms + CALM_MS + draw(cluster, 500);
+}

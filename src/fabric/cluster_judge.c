@@ -1,0 +1,197 @@
+#include "fabric/cluster.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+/* The promises of docs/peer-protocol.md, as a judge who sees every execution and every answer.
+ * Writes are ordered by when an owner executed them. A write is strong when it was acknowledged
+ * with a copy. Whoever asks after a strong write was acknowledged, or after somebody saw it, sees
+ * it or a later one: so reads never go back, nothing acknowledged is lost, no deleted session is
+ * read again, and no miss is false. */
+
+void hf_cluster_wrong(struct hf_cluster *cluster, const char *format, ...)
+{
+    va_list arguments;
+    if (cluster->wrong[0] != '\0')
+        return;
+    int used = snprintf(cluster->wrong, sizeof(cluster->wrong),
+                        "at %llu ms: ", (unsigned long long)cluster->now_ms);
+    va_start(arguments, format);
+    vsnprintf(cluster->wrong + used, sizeof(cluster->wrong) - (size_t)used, format, arguments);
+    va_end(arguments);
+}
+
+/* What each node knows of a session, for the reader of a failure: "0:B 102.5 of 1 =686". */
+static const char *known(const struct hf_cluster *cluster, unsigned session)
+{
+    static char text[HF_CLUSTER_NODES_MAX * 40];
+    size_t used = 0;
+    for (unsigned i = 0; i < cluster->options.nodes; i++) {
+        const struct hf_cluster_value *value = &cluster->nodes[i].values[session];
+        const struct hf_fabric_record *record = &value->record;
+        if (cluster->nodes[i].fabric == NULL || !value->present)
+            continue;
+        int size = snprintf(text + used, sizeof(text) - used, " %u:%c %x.%u of %u =%u,", i,
+                            "-OBPT"[record->state], record -> version.epoch,
+                            record->version.sequence, record->owner, value->write);
+        used += size > 0 && (size_t)size < sizeof(text) - used ? (size_t)size : 0;
+    }
+    text[used] = '\0';
+    return text;
+}
+
+static bool both_sides_may_serve(const struct hf_cluster *cluster)
+{
+    return cluster->parted && !cluster->options.consistent;
+}
+
+/* One owner an epoch; and no two nodes serve at one time. */
+static void check_owner(struct hf_cluster *cluster, const struct hf_cluster_node *node,
+                        unsigned session)
+{
+    uint32_t epoch = node->values[session].record.version.epoch;
+    unsigned at = 0;
+    for (; at < cluster->epoch_count; at++)
+        if (cluster->epochs[at].epoch == epoch && cluster->epochs[at].session == session)
+            break;
+    if (at == cluster->epoch_count && at < HF_CLUSTER_EPOCHS_MAX) {
+        cluster->epochs[at].epoch = epoch;
+        cluster->epochs[at].session = (uint8_t)session;
+        cluster->epochs[at].node = (uint8_t)node->number;
+        cluster->epoch_count++;
+    } else if (at < cluster->epoch_count && cluster->epochs[at].node != node->number) {
+        hf_cluster_wrong(cluster, "s%u: epoch %x has two owners, %u and %u", session, epoch,
+                         cluster->epochs[at].node, node->number);
+    }
+}
+
+void hf_cluster_executed(struct hf_cluster *cluster, struct hf_cluster_node *node, unsigned session,
+                         uint32_t write)
+{
+    check_owner(cluster, node, session);
+    if (write == 0)
+        return;
+    struct hf_cluster_write *one = &cluster->writes[write];
+    if (one->executed)
+        hf_cluster_wrong(cluster, "s%u: write %u was executed twice", session, write);
+    one->executed = true;
+    one->order = ++cluster->order;
+    if (!one->deletes)
+        return;
+    cluster->deleted[session] = one->order;
+    cluster->unsettled[session]++;
+}
+
+static uint32_t order_of(const struct hf_cluster *cluster, uint32_t write)
+{
+    return write == 0 ? 0 : cluster->writes[write].order;
+}
+
+static void raise_floor(struct hf_cluster *cluster, unsigned session, uint32_t write)
+{
+    if (order_of(cluster, write) > order_of(cluster, cluster->floors[session]))
+        cluster->floors[session] = write;
+}
+
+static void judge_read(struct hf_cluster *cluster, struct hf_cluster_client *client)
+{
+    unsigned session = client->session;
+    uint32_t floor = order_of(cluster, client->floor);
+    bool miss = client->op.status == HF_FABRIC_MISS || client->seen == 0;
+    if (both_sides_may_serve(cluster))
+        return;
+    if (miss) {
+        if (floor > cluster->deleted[session] && cluster->unsettled[session] == 0)
+            hf_cluster_wrong(cluster, "s%u: a miss at node %u, but write %u is strong:%s", session,
+                             client->node, client->floor, known(cluster, session));
+        return;
+    }
+    const struct hf_cluster_write *seen = &cluster->writes[client->seen];
+    if (seen->session != session || seen->deletes)
+        hf_cluster_wrong(cluster, "s%u: read what was never written to it", session);
+    /* A delete that was not acknowledged may take effect late, with what was written after it. */
+    bool late = cluster->unsettled[session] > 0 && !seen->strong;
+    if (seen->order < floor && !late)
+        hf_cluster_wrong(cluster, "s%u: node %u answered write %u (order %u) after %u (order %u)%s",
+                         session, client->node, client->seen, seen->order, client->floor, floor,
+                         cluster->writes[client->floor].deletes ? ", a delete" : "");
+    if (seen->strong)
+        raise_floor(cluster, session, client->seen);
+}
+
+/* How long the first answer took after the owner crashed. */
+static void measure(struct hf_cluster *cluster, const struct hf_cluster_client *client)
+{
+    uint64_t since_ms = cluster->orphaned_ms[client->session];
+    if (since_ms == 0 || client->asked_ms < since_ms)
+        return;
+    uint64_t took_ms = cluster->now_ms - client->asked_ms;
+    cluster->orphaned_ms[client->session] = 0;
+    cluster->failovers++;
+    cluster->failover_ms_sum += took_ms;
+    if (took_ms > cluster->failover_ms_max)
+        cluster->failover_ms_max = took_ms;
+}
+
+void hf_cluster_finished(struct hf_cluster *cluster, struct hf_cluster_client *client)
+{
+    unsigned status = client->op.status;
+    cluster->done[status]++;
+    bool answered = status == HF_FABRIC_OK || status == HF_FABRIC_DEGRADED;
+    if (answered)
+        measure(cluster, client);
+    if (client->kind == HF_CLUSTER_READ) {
+        if (answered || status == HF_FABRIC_MISS)
+            judge_read(cluster, client);
+        return;
+    }
+    struct hf_cluster_write *write = &cluster->writes[client->write];
+    if (answered && !write->executed)
+        hf_cluster_wrong(cluster, "s%u: write %u was acknowledged, and nobody executed it",
+                         client->session, client->write);
+    if (status == HF_FABRIC_DROPPED && write->executed)
+        hf_cluster_wrong(cluster, "s%u: write %u was both dropped and executed", client->session,
+                         client->write);
+    if (status == HF_FABRIC_OK && !(cluster->options.memory && !write->deletes)) {
+        write->strong = true;
+        cluster->unsettled[client->session] -= write->deletes;
+        raise_floor(cluster, client->session, client->write);
+    }
+}
+
+/* Everything has healed and had its time: the copies are as many as promised, and equal. */
+static void judge_copies(struct hf_cluster *cluster, unsigned session)
+{
+    unsigned running = 0, copies = 0, owners = 0;
+    const struct hf_cluster_value *first = NULL;
+    for (unsigned i = 0; i < cluster->options.nodes; i++) {
+        const struct hf_cluster_node *node = &cluster->nodes[i];
+        const struct hf_cluster_value *value = &node->values[session];
+        bool holds = value->present && (value->record.state == HF_RECORD_OWNER ||
+                                        value->record.state == HF_RECORD_BACKUP);
+        running += node->fabric != NULL;
+        if (node->fabric == NULL || !holds)
+            continue;
+        copies++;
+        owners += value->record.state == HF_RECORD_OWNER;
+        if (first != NULL && (value->write != first->write ||
+                              !hf_version_equal(value->record.version, first->record.version)))
+            hf_cluster_wrong(cluster, "s%u: copies differ:%s", session, known(cluster, session));
+        first = value;
+    }
+    unsigned wanted = 1 + cluster->options.backups;
+    wanted = wanted < running ? wanted : running;
+    if (copies != 0 && copies != wanted)
+        hf_cluster_wrong(cluster, "s%u: %u copies, not %u:%s", session, copies, wanted,
+                         known(cluster, session));
+    if (owners > 1)
+        hf_cluster_wrong(cluster, "s%u: %u owners", session, owners);
+}
+
+void hf_cluster_judge_end(struct hf_cluster *cluster)
+{
+    for (unsigned session = 0; session < HF_CLUSTER_SESSIONS; session++)
+        judge_copies(cluster, session);
+    for (unsigned i = 0; i < cluster->options.nodes; i++)
+        if (cluster->nodes[i].fabric != NULL && !hf_fabric_ready(cluster->nodes[i].fabric))
+            hf_cluster_wrong(cluster, "node %u never became ready", i);
+}

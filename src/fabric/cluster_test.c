@@ -1,0 +1,173 @@
+#include "base/test.h"
+#include "fabric/cluster.h"
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Whole clusters, one seed each. HF_CLUSTER_SEEDS runs more of them, HF_CLUSTER_FIRST begins
+ * elsewhere, HF_CLUSTER_TEST names one test, HF_CLUSTER_SEED replays one seed of it, and
+ * HF_CLUSTER_TRACE=s3 shows what is said of that session ("": of all). */
+
+/* Seeds that found something once; a few first ones beside them. */
+static const unsigned found[] = {5, 10, 13, 14, 17, 19, 22, 23, 24, 25, 30, 103, 243};
+enum { SEEDS = 20, SEEDS_SLOW = 4, FOUND = sizeof(found) / sizeof(*found) };
+
+static struct hf_cluster cluster;
+
+static unsigned setting(const char *name, unsigned otherwise)
+{
+    const char *text = getenv(name);
+    return text != NULL ? (unsigned)strtoul(text, NULL, 10) : otherwise;
+}
+
+/* What all runs of a test came to together. */
+static struct sums {
+    unsigned faults, failovers, done[HF_FABRIC_STATUSES];
+    uint64_t failover_ms_max, failover_ms_sum;
+    struct hf_fabric_counts counts;
+} sums;
+
+static void add(void)
+{
+    const uint64_t *one = (const uint64_t *)&cluster.total;
+    uint64_t *sum = (uint64_t *)&sums.counts;
+    for (unsigned i = 0; i < HF_FABRIC_STATUSES; i++)
+        sums.done[i] += cluster.done[i];
+    for (size_t i = 0; i < sizeof(cluster.total) / sizeof(*one); i++)
+        sum[i] += one[i];
+    sums.faults += cluster.faults;
+    sums.failovers += cluster.failovers;
+    sums.failover_ms_sum += cluster.failover_ms_sum;
+    if (cluster.failover_ms_max > sums.failover_ms_max)
+        sums.failover_ms_max = cluster.failover_ms_max;
+}
+
+static void tell(const char *what, unsigned seeds)
+{
+    print_message("%s: %u seeds, %u faults:", what, seeds, sums.faults);
+    for (unsigned i = 0; i < HF_FABRIC_STATUSES; i++)
+        print_message(" %u %s", sums.done[i], hf_fabric_status_word((enum hf_fabric_status)i));
+#define HF_FABRIC_COUNT(name, help)                                                                \
+    print_message(" %llu " #name, (unsigned long long)sums.counts.name);
+#include "fabric/counts.def"
+#undef HF_FABRIC_COUNT
+    if (sums.failovers > 0)
+        print_message(" %u failovers, answered within %llu ms, %.1f in the mean", sums.failovers,
+                      (unsigned long long)sums.failover_ms_max,
+                      (double)sums.failover_ms_sum / sums.failovers);
+    print_message("\n");
+}
+
+static bool holds(const char *what, struct hf_cluster_options options, unsigned seed)
+{
+    options.seed = seed;
+    options.trace = getenv("HF_CLUSTER_TRACE");
+    options.nodes = options.cuts && options.consistent ? 3 + seed % 2 * 2 : 3 + seed % 3;
+    options.backups = 1 + seed / 3 % 2;
+    hf_cluster_run(&cluster, &options);
+    add();
+    if (cluster.wrong[0] != '\0')
+        print_error("%s, HF_CLUSTER_SEED=%u (%u nodes, %u backups): %s\n", what, seed,
+                    options.nodes, options.backups, cluster.wrong);
+    return cluster.wrong[0] == '\0';
+}
+
+static void run_all(const char *what, struct hf_cluster_options options)
+{
+    unsigned first = setting("HF_CLUSTER_SEED", setting("HF_CLUSTER_FIRST", 1)), wrong = 0;
+    bool one = getenv("HF_CLUSTER_SEED") != NULL, asked = getenv("HF_CLUSTER_SEEDS") != NULL;
+    bool slow = getenv("HF_TEST_SLOWNESS") != NULL; /* a sanitizer's build */
+    unsigned seeds = one ? 1 : setting("HF_CLUSTER_SEEDS", slow ? SEEDS_SLOW : SEEDS);
+    unsigned again = one || asked || slow ? 0 : FOUND;
+    memset(&sums, 0, sizeof(sums));
+    for (unsigned seed = first; seed < first + seeds; seed++)
+        wrong += !holds(what, options, seed);
+    for (unsigned i = 0; i < again; i++)
+        wrong += !holds(what, options, found[i]);
+    tell(what, seeds + again);
+    assert_int_equal(wrong, 0);
+}
+
+static void sessions_move_between_healthy_nodes(void **state)
+{
+    run_all("moves", (struct hf_cluster_options){.moves = true, .duration_ms = 4000});
+    assert_true(sums.counts.moves > 0 && sums.counts.braked > 0 && sums.counts.relayed > 0);
+}
+
+static void writes_are_answered_at_once(void **state)
+{
+    run_all("memory",
+            (struct hf_cluster_options){.moves = true, .memory = true, .duration_ms = 4000});
+}
+
+static void nodes_crash(void **state)
+{
+    run_all("crashes",
+            (struct hf_cluster_options){.moves = true, .crashes = true, .duration_ms = 15000});
+    assert_true(sums.counts.promotions > 0);
+}
+
+static void nodes_stop_and_wake(void **state)
+{
+    run_all("pauses",
+            (struct hf_cluster_options){.moves = true, .pauses = true, .duration_ms = 15000});
+    assert_true(sums.counts.lapses > 0);
+}
+
+static void nodes_leave_and_join(void **state)
+{
+    run_all("leaving",
+            (struct hf_cluster_options){.moves = true, .joins = true, .duration_ms = 15000});
+}
+
+static void queues_fill(void **state)
+{
+    run_all(
+        "narrow",
+        (struct hf_cluster_options){
+            .moves = true, .crashes = true, .pauses = true, .narrow = true, .duration_ms = 15000});
+    if (getenv("HF_TEST_SLOWNESS") == NULL) /* else too few seeds to reach it for certain */
+        assert_true(sums.counts.queue_full > 0 && sums.counts.pulled > 0);
+}
+
+static void the_network_parts_and_the_minority_refuses(void **state)
+{
+    run_all("parted, consistent",
+            (struct hf_cluster_options){
+                .moves = true, .cuts = true, .consistent = true, .duration_ms = 15000});
+}
+
+static void the_network_parts_and_both_sides_serve(void **state)
+{
+    run_all("parted, available",
+            (struct hf_cluster_options){.moves = true, .cuts = true, .duration_ms = 15000});
+}
+
+static void everything_at_once(void **state)
+{
+    run_all("everything", (struct hf_cluster_options){.moves = true,
+                                                      .crashes = true,
+                                                      .pauses = true,
+                                                      .joins = true,
+                                                      .cuts = true,
+                                                      .duration_ms = 25000});
+}
+
+int main(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 1 << 25); /* long sessions come and go all the time */
+    mallopt(M_TRIM_THRESHOLD, 1 << 28);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sessions_move_between_healthy_nodes),
+        cmocka_unit_test(writes_are_answered_at_once),
+        cmocka_unit_test(nodes_crash),
+        cmocka_unit_test(nodes_stop_and_wake),
+        cmocka_unit_test(nodes_leave_and_join),
+        cmocka_unit_test(queues_fill),
+        cmocka_unit_test(the_network_parts_and_the_minority_refuses),
+        cmocka_unit_test(the_network_parts_and_both_sides_serve),
+        cmocka_unit_test(everything_at_once),
+    };
+    cmocka_set_test_filter(getenv("HF_CLUSTER_TEST"));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,272 @@
+/* Copies of what an owner changed: sending them, and the operations that wait for word of them. */
+#include "fabric/internal.h"
+
+static void unhook(struct hf_fabric_op *op)
+{
+    for (unsigned i = 0; i < op->need_count; i++)
+        hf_list_remove(&op->needs[i].node);
+    op->need_count = 0;
+    hf_list_remove(&op->timed);
+    hf_list_remove(&op->dirty);
+    hf_list_remove(&op->node);
+}
+
+void hf_copies_init(struct hf_fabric_op *op)
+{
+    hf_list_init(&op->node);
+    hf_list_init(&op->timed);
+    hf_list_init(&op->dirty);
+    hf_list_init(&op->followers);
+    op->need_count = 0;
+}
+
+/* Ends an executed operation, and the reads that waited behind it. */
+void hf_copies_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabric_status status)
+{
+    struct hf_list followers, *node;
+    unhook(op);
+    hf_list_init(&followers);
+    hf_list_splice_back(&followers, &op->followers);
+    bool done = status == HF_FABRIC_OK || status == HF_FABRIC_DEGRADED;
+    if (done && !(op->flags & HF_OP_RELEASE) && !hf_membership_leased(f, op->hash))
+        status = HF_FABRIC_UNSURE; /* a new owner may have begun without it */
+    f->counts.degraded += status == HF_FABRIC_DEGRADED && !(op->flags & HF_OP_RELEASE);
+    if (op->flags & (HF_OP_RELEASE | HF_OP_REMOTE))
+        hf_owner_finish(f, op, status);
+    else
+        hf_operation_finish(f, op, status);
+    while ((node = hf_list_pop_front(&followers)) != NULL)
+        hf_copies_finish(f, hf_container_of(node, struct hf_fabric_op, node), status);
+}
+
+void hf_copies_need(struct hf_fabric *f, struct hf_fabric_op *op, unsigned peer, uint8_t lane,
+                    uint64_t number)
+{
+    struct hf_fabric_need *need = &op->needs[op->need_count++];
+    *need = (struct hf_fabric_need){.op = op, .number = number, .lane = lane};
+    need->peer = (uint8_t)peer;
+    hf_list_push_back(&f->peers[peer].needs[lane], &need->node);
+}
+
+static void drop_need(struct hf_fabric_op *op, struct hf_fabric_need *need)
+{
+    struct hf_fabric_need *last = &op->needs[--op->need_count];
+    hf_list_remove(&need->node);
+    if (need == last)
+        return;
+    *need = *last; /* moves with its place in the list */
+    hf_list_init(&need->node);
+    hf_list_insert_after(&last->node, &need->node);
+    hf_list_remove(&last->node);
+}
+
+bool hf_copies_send(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
+                    unsigned peer, struct hf_wire_message *m)
+{
+    uint8_t lane;
+    struct hf_wire_message whole = *m;
+    hf_record_describe(f, record, m->kind == HF_WIRE_IMAGE || m->kind == HF_WIRE_HANDOFF, &whole);
+    whole.id = id;
+    if (m->bytes.size > 0)
+        whole.bytes = m->bytes;
+    bool sent = hf_queue_replicate(f, peer, &whole, &lane);
+    m->number = whole.number;
+    m->status = lane;
+    return sent;
+}
+
+bool hf_copies_replicate(struct hf_fabric *f, struct hf_fabric_record *record, unsigned peer,
+                         enum hf_wire_kind kind, struct hf_version base, struct hf_slice bytes)
+{
+    struct hf_wire_message m = {.kind = (uint8_t)kind, .base = base, .bytes = bytes};
+    struct hf_slice id = f->store.id(f->store.user, record);
+    return hf_copies_send(f, record, id, peer, &m);
+}
+
+/* Sends to every peer that is to hold the record; the operation then waits for their word. */
+void hf_copies_out(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_fabric_op *op,
+                   struct hf_wire_message *m)
+{
+    uint8_t targets[HF_FABRIC_TARGETS_MAX];
+    unsigned count = hf_membership_targets(f, op->hash, f->self, targets);
+    for (unsigned i = 0; i < count; i++)
+        if (targets[i] != f->self && hf_copies_send(f, record, op->id, targets[i], m))
+            hf_copies_need(f, op, targets[i], m->status, m->number);
+}
+
+static struct hf_list *dirty_chain(struct hf_fabric *f, uint64_t hash)
+{
+    return &f->dirty[hash % HF_FABRIC_DIRTY];
+}
+
+/* The latest write to the record whose copy nobody confirmed yet. */
+struct hf_fabric_op *hf_copies_unconfirmed(struct hf_fabric *f, const struct hf_fabric_op *op)
+{
+    HF_LIST_EACH(dirty_chain(f, op->hash), node)
+    {
+        struct hf_fabric_op *one = hf_container_of(node, struct hf_fabric_op, dirty);
+        if (one->hash == op->hash && hf_slice_equal(one->id, op->id))
+            return one;
+    }
+    return NULL;
+}
+
+/* A write waits for the backups. With nobody to wait for, it is told so. */
+void hf_copies_wait(struct hf_fabric *f, struct hf_fabric_op *op)
+{
+    bool wait = !f->settings.acknowledge_memory || op->deletes || op->flags & HF_OP_RELEASE;
+    if (!wait)
+        return hf_copies_finish(f, op, HF_FABRIC_OK);
+    if (op->need_count == 0 && f->rank->count > 1)
+        return hf_copies_finish(f, op, HF_FABRIC_DEGRADED);
+    if (op->need_count == 0)
+        return hf_copies_finish(f, op, HF_FABRIC_OK);
+    op->executed = true;
+    if (op->flags & HF_OP_RELEASE)
+        return; /* as long as it takes, or until the link ends and a resync does it */
+    op->deadline_ms = f->now_ms + (op->deletes ? HF_FABRIC_DELETE_MS : HF_FABRIC_ACKNOWLEDGE_MS);
+    hf_list_push_back(op->deletes ? &f->deletes : &f->writes, &op->timed);
+    hf_list_push_front(dirty_chain(f, op->hash), &op->dirty);
+}
+
+static void confirm(struct hf_fabric *f, struct hf_fabric_need *need)
+{
+    struct hf_fabric_op *op = need->op;
+    if (op->wants_all && op->need_count > 1)
+        drop_need(op, need);
+    else
+        hf_copies_finish(f, op, HF_FABRIC_OK);
+}
+
+void hf_copies_acked(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    struct hf_peer *p = &f->peers[peer];
+    for (unsigned lane = 0; lane < HF_WIRE_LANES; lane++) {
+        struct hf_list *needs = &p->needs[lane];
+        if (m->lanes[lane] > p->sent[lane])
+            continue;
+        p->acked[lane] = m->lanes[lane];
+        while (!hf_list_empty(needs)) {
+            struct hf_fabric_need *need = hf_container_of(needs->next, struct hf_fabric_need, node);
+            if (need->number > m->lanes[lane])
+                break;
+            confirm(f, need);
+        }
+    }
+}
+
+static struct hf_fabric_need *find_need(struct hf_peer *p, unsigned lane, uint64_t number)
+{
+    HF_LIST_EACH(&p->needs[lane], node)
+    {
+        struct hf_fabric_need *need = hf_container_of(node, struct hf_fabric_need, node);
+        if (need->number == number)
+            return need;
+    }
+    return NULL;
+}
+
+/* The peer knows a newer version: we serve no longer, and what we executed is nobody's. */
+static void superseded(struct hf_fabric *f, struct hf_fabric_record *record,
+                       const struct hf_wire_message *m, struct hf_fabric_need *need)
+{
+    if (hf_record_owned(f, record) && hf_record_loses(record, m)) {
+        record->state = HF_RECORD_BACKUP;
+        f->counts.contested++;
+    }
+    if (need != NULL && need->op->flags & HF_OP_RELEASE)
+        confirm(f, need);
+    else if (need != NULL)
+        hf_copies_finish(f, need->op, HF_FABRIC_UNSURE);
+}
+
+/* Whether the peer is to hold it, as we know the owner. */
+static bool is_holder(const struct hf_fabric *f, const struct hf_fabric_record *record,
+                      uint64_t hash, unsigned peer)
+{
+    return hf_record_has_value(record) && (hf_membership_home(f, hash) == (int)peer ||
+                                           hf_membership_holds(f, hash, record->owner, peer));
+}
+
+/* The peer could not apply a change: it gets the whole. */
+void hf_copies_nack(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    unsigned lane = m->flags & HF_NACK_BULK ? 1 : 0;
+    uint64_t hash = hf_rank_hash(m->id);
+    struct hf_peer *p = &f->peers[peer];
+    struct hf_fabric_record *record = hf_record_find(f, m->id, hash);
+    struct hf_fabric_need *need = find_need(p, lane, m->number);
+    struct hf_wire_message again = {.kind = HF_WIRE_IMAGE};
+    if (m->flags & HF_NACK_STALE)
+        return superseded(f, record, m, need);
+    if (need != NULL && need->op->flags & HF_OP_RELEASE && !hf_record_owned(f, record))
+        return confirm(f, need); /* who owns it now sees to its copies */
+    if (m->flags & HF_NACK_FULL || !is_holder(f, record, hash, peer) ||
+        !hf_copies_send(f, record, m->id, peer, &again)) {
+        if (need != NULL && need->op->need_count > 1)
+            drop_need(need->op, need);
+        else if (need != NULL)
+            hf_copies_finish(f, need->op, HF_FABRIC_DEGRADED);
+        return;
+    }
+    if (need == NULL)
+        return;
+    hf_list_remove(&need->node);
+    need->number = again.number;
+    need->lane = again.status;
+    hf_list_push_back(&p->needs[need->lane], &need->node);
+}
+
+void hf_copies_unlinked(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_peer *p = &f->peers[peer];
+    for (unsigned lane = 0; lane < HF_WIRE_LANES; lane++) {
+        while (!hf_list_empty(&p->needs[lane])) {
+            struct hf_fabric_need *need =
+                hf_container_of(p->needs[lane].next, struct hf_fabric_need, node);
+            struct hf_fabric_op *op = need->op;
+            drop_need(op, need);
+            if (op->need_count == 0 && op->wants_all)
+                hf_copies_finish(f, op, HF_FABRIC_DEGRADED);
+        }
+    }
+}
+
+static void resend(struct hf_fabric *f, struct hf_fabric_op *op)
+{
+    struct hf_fabric_record *record = hf_record_find(f, op->id, op->hash);
+    struct hf_wire_message m = {.kind = HF_WIRE_IMAGE};
+    if (op->need_count == 0 && hf_record_owned(f, record))
+        hf_copies_out(f, record, op, &m);
+}
+
+void hf_copies_resend(struct hf_fabric *f)
+{
+    HF_LIST_EACH(&f->writes, node)
+    resend(f, hf_container_of(node, struct hf_fabric_op, timed));
+}
+
+static void expire_list(struct hf_fabric *f, struct hf_list *list)
+{
+    while (!hf_list_empty(list)) {
+        struct hf_fabric_op *op = hf_container_of(list->next, struct hf_fabric_op, timed);
+        if (op->deadline_ms > f->now_ms)
+            break;
+        hf_copies_finish(f, op, HF_FABRIC_DEGRADED);
+    }
+}
+
+void hf_copies_tick(struct hf_fabric *f)
+{
+    expire_list(f, &f->writes);
+    expire_list(f, &f->deletes);
+}
+
+void hf_copies_lapsed(struct hf_fabric *f)
+{
+    struct hf_list *lists[] = {&f->writes, &f->deletes};
+    for (unsigned i = 0; i < 2; i++)
+        while (!hf_list_empty(lists[i]))
+            hf_copies_finish(f, hf_container_of(lists[i]->next, struct hf_fabric_op, timed),
+                             HF_FABRIC_UNSURE);
+}

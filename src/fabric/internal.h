@@ -1,0 +1,328 @@
+/* The inside of a fabric, shared by its files. Threads: the fabric's. Layer: fabric. */
+#pragma once
+#include "base/assert.h"
+#include "fabric/fabric.h"
+#include "fabric/wire.h"
+
+enum {
+    HF_FABRIC_MAGIC = 0x4fab21c5,
+    HF_FABRIC_NOBODY = 0xffff,
+    HF_FABRIC_GRANTER_BITS = 8,    /* of an epoch: who granted it */
+    HF_FABRIC_BUCKETS = 1024,      /* of a digest */
+    HF_FABRIC_LISTED = 32,         /* records of one VERSIONS message */
+    HF_FABRIC_SCAN = 2000,         /* records looked at in a tick, for each scan */
+    HF_FABRIC_ADOPTED = 256,       /* orphans adopted in a tick */
+    HF_FABRIC_SYNC_RETRY_MS = 500, /* a resync without progress begins anew */
+    HF_FABRIC_RELEASED_MS = 5000,  /* a released copy leaves a pointer for this long */
+    HF_FABRIC_RETRY_MS = 5,        /* until a request that was sent away is repeated */
+    HF_FABRIC_DIRTY = 1024,        /* chains of operations that wait for acknowledgements */
+    HF_FABRIC_ACTIVE = 1024,       /* chains of activities */
+    HF_FABRIC_BRAKES = 1024,       /* records whose moves are remembered */
+    HF_FABRIC_BRAKE_MOVES = 3,     /* more moves than this in */
+    HF_FABRIC_BRAKE_WINDOW_MS = 2000,
+    HF_FABRIC_BRAKE_PIN_MS = 5000,     /* pin a record for this long */
+    HF_FABRIC_DEADLINE_STEP_MS = 1000, /* a deadline is sent when it moved by this, or by 1 % */
+    HF_FABRIC_REQUESTS_MAX = 64,       /* waiting at a home for one record */
+};
+
+enum hf_peer_status { HF_PEER_DEAD, HF_PEER_SYNCING, HF_PEER_READY, HF_PEER_LEAVING };
+
+enum hf_peer_flag { HF_PEER_COUNTS_YOU = 1 }; /* HEARTBEAT */
+enum hf_answer_flag { HF_ANSWER_YIELDED = 1, HF_ANSWER_PULLED = 2, HF_ANSWER_VALUE = 4 };
+enum hf_nack_flag { HF_NACK_STALE = 1, HF_NACK_BULK = 2, HF_NACK_FULL = 4 };
+enum { HF_OP_RELEASE = 64, HF_OP_REMOTE = 128 }; /* flags of operations of our own making */
+enum hf_sync_flag { HF_SYNC_LAST = 1 };
+
+struct hf_queue_bulk { /* a message longer than a chunk, or behind one of the same record */
+    struct hf_list node;
+    uint64_t hash;
+    size_t size, sent;
+    char bytes[];
+};
+
+struct hf_queue { /* bytes for one peer */
+    char *bytes;  /* owned; [start..end) wait */
+    size_t start, end, capacity;
+    struct hf_list bulk;
+    size_t bulk_size;
+    bool chunk_next; /* chunks and other messages take turns */
+};
+
+enum hf_sync_step { HF_SYNC_IDLE, HF_SYNC_SUMMING, HF_SYNC_ASKED, HF_SYNC_LISTING, HF_SYNC_LISTED };
+
+struct hf_sync { /* both directions of one pair */
+    /* Telling: what we hold, to the peer. */
+    bool wanted;
+    enum hf_sync_step step;
+    uint64_t view, cursor, progress_ms;
+    uint64_t *sums; /* owned [BUCKETS]; allocated on first use */
+    uint8_t different[HF_FABRIC_BUCKETS / 8];
+    /* Being told. */
+    bool comparing, last_list;
+    uint64_t their_view, compare_cursor;
+    uint64_t *theirs, *mine; /* owned [BUCKETS] */
+    unsigned pulls;
+    uint64_t done_view; /* the peer has told all it held under this view */
+};
+
+struct hf_peer {
+    enum hf_peer_status status;  /* as we count it */
+    bool linked, decided;        /* decided: known alive or dead since our start */
+    bool counts_us;              /* as it told last */
+    bool ready_asked, ready_yes; /* whether it agrees to our becoming ready */
+    bool gone;                   /* dead for certain: it serves nobody */
+    uint8_t claims;              /* the status it told last */
+    uint64_t incarnation, ready_incarnation;
+    uint64_t view;                 /* as it told last */
+    uint64_t heard_ms, counted_ms; /* last heartbeat; last one that counted us */
+    uint64_t lease_ms, echo_ms, beat_ms;
+    uint16_t weight;
+    uint64_t sent[HF_WIRE_LANES], taken[HF_WIRE_LANES], told[HF_WIRE_LANES]; /* REPLICATE numbers */
+    uint64_t acked[HF_WIRE_LANES];
+    struct hf_list needs[HF_WIRE_LANES];
+    struct hf_queue queue;
+    char *partial; /* owned: a message that arrives in chunks */
+    size_t partial_size, partial_whole;
+    uint8_t lane_in; /* the lane of the message being handled */
+    struct hf_sync sync;
+};
+
+struct hf_request { /* at a home: somebody wants the record */
+    struct hf_list node;
+    uint8_t origin, flags, state;
+    uint64_t number, deadline_ms;
+    struct hf_version version; /* of the copy the requester holds */
+    size_t size;
+    char bytes[]; /* the operation */
+};
+
+enum hf_home_step { HF_HOME_IDLE, HF_HOME_QUERYING, HF_HOME_TRANSFERRING };
+
+struct hf_activity {        /* a record about which something is under way */
+    struct hf_list node;    /* hash chain */
+    uint64_t hash, visited; /* visited: the round that saw it last */
+    struct hf_list parked;  /* our operations that wait for an owner, in order */
+    bool asked;             /* the first of them was sent to `asked_peer` */
+    bool outdated;          /* and what that peer grants is not to be taken any more */
+    bool advancing, deciding;
+    uint8_t asked_peer;
+    uint64_t asked_number, retry_ms;
+    /* Home side. */
+    struct hf_list requests;
+    unsigned request_count;
+    enum hf_home_step step;
+    uint64_t number; /* of the question under way */
+    uint64_t waiting[HF_RANK_NODES_MAX / 64];
+    uint64_t holders[HF_RANK_NODES_MAX / 64]; /* who answered that they have a copy */
+    bool known;                               /* every live node was asked */
+    bool yielded; /* the owner has stopped serving and told its version */
+    bool denied;  /* the owner says it holds nothing */
+    uint32_t epoch_seen;
+    uint16_t id_size;
+    char id[];
+};
+
+struct hf_brake {
+    uint64_t hash, window_ms, pinned_until_ms;
+    unsigned moves;
+};
+
+struct hf_fabric {
+    uint32_t magic;
+    struct hf_fabric_settings settings;
+    const struct hf_rank *rank; /* borrowed */
+    struct hf_fabric_store store;
+    struct hf_fabric_host host;
+    struct hf_fabric_counts counts;
+    uint64_t now_ms, started_ms;
+    unsigned self;
+    enum hf_peer_status status; /* ours */
+    uint64_t incarnation, view;
+    uint16_t generation;
+    bool changed;    /* who lives has changed; what follows from it is still to be done */
+    uint64_t number; /* the last drawn for a question */
+    /* Of what was forgotten, by bucket: what is granted next starts above it. */
+    uint32_t epoch_high[HF_FABRIC_BUCKETS];
+    struct hf_peer peers[HF_RANK_NODES_MAX];
+    struct hf_list dirty[HF_FABRIC_DIRTY];
+    struct hf_list writes, deletes, waiting; /* ops by patience: 20, 100, 250 ms */
+    struct hf_list active[HF_FABRIC_ACTIVE];
+    size_t active_count;
+    uint64_t round; /* counts hf_activity_each */
+    unsigned depth; /* of calls: a finished operation may start the next inside */
+    struct hf_brake brakes[HF_FABRIC_BRAKES];
+    uint64_t sweep_cursor, adopt_cursor, leave_cursor;
+    bool adopting, handed_over, left_behind;
+    char *scratch; /* owned; a frame being built */
+    size_t scratch_size;
+};
+
+/* membership.c */
+bool hf_membership_alive(const struct hf_fabric *f, unsigned node);
+bool hf_membership_ready(const struct hf_fabric *f, unsigned node);
+bool hf_membership_quorum(const struct hf_fabric *f);
+/* Whether what the living know may be taken for all there is. Without it a home of a `consistent`
+ * fabric decides nothing that a cut-off owner could contradict. */
+bool hf_membership_sure(const struct hf_fabric *f);
+bool hf_membership_leased(const struct hf_fabric *f, uint64_t hash);
+int hf_membership_home(const struct hf_fabric *f, uint64_t hash);
+unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
+                               uint8_t ret_targets[HF_FABRIC_TARGETS_MAX]);
+bool hf_membership_holds(const struct hf_fabric *f, uint64_t hash, unsigned owner, unsigned node);
+void hf_membership_changed(struct hf_fabric *f);
+/* Does what a change asks for, once the event that brought it has been handled. */
+void hf_membership_settle(struct hf_fabric *f);
+void hf_membership_dead(struct hf_fabric *f, unsigned peer, bool gone);
+void hf_membership_heartbeat(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+void hf_membership_ready_ask(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+void hf_membership_ready_yes(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+void hf_membership_tick(struct hf_fabric *f);
+void hf_membership_beat(struct hf_fabric *f, unsigned peer);
+/* The process was stopped for a while: nobody is dead because we did not listen. */
+void hf_membership_away(struct hf_fabric *f);
+void hf_membership_rejoin(struct hf_fabric *f, enum hf_peer_status status);
+
+/* queue.c */
+void hf_queue_init(struct hf_queue *queue);
+void hf_queue_fini(struct hf_queue *queue);
+size_t hf_queue_size(const struct hf_queue *queue);
+/* False: not sent (no link, or too much waits). */
+bool hf_queue_send(struct hf_fabric *f, unsigned peer, struct hf_wire_message *m);
+size_t hf_queue_pull(struct hf_queue *queue, char *out, size_t size);
+/* Sends a REPLICATE with the next number of its lane; false when not sent. */
+bool hf_queue_replicate(struct hf_fabric *f, unsigned peer, struct hf_wire_message *m,
+                        uint8_t *ret_lane);
+
+/* record.c */
+struct hf_fabric_record *hf_record_find(struct hf_fabric *f, struct hf_slice id, uint64_t hash);
+/* It was granted as a new one, and the grant ended before anything was made of it: there is none,
+ * whatever its version says. */
+bool hf_record_hollow(const struct hf_fabric *f, const struct hf_fabric_record *record);
+struct hf_fabric_record *hf_record_ensure(struct hf_fabric *f, struct hf_slice id, uint64_t hash);
+void hf_record_remove(struct hf_fabric *f, struct hf_fabric_record *record);
+uint8_t hf_record_state(const struct hf_fabric_record *record);
+struct hf_version hf_record_version(const struct hf_fabric_record *record);
+/* OWNER of the present generation, whatever its lease. */
+bool hf_record_owned(const struct hf_fabric *f, const struct hf_fabric_record *record);
+bool hf_record_has_value(const struct hf_fabric_record *record);
+uint64_t hf_record_remaining(const struct hf_fabric *f, const struct hf_fabric_record *record);
+uint64_t hf_record_deadline(const struct hf_fabric *f, uint64_t remaining_ms);
+/* Fills state, node, version, remaining and, when wanted, the image as bytes. */
+void hf_record_describe(struct hf_fabric *f, struct hf_fabric_record *record, bool with_image,
+                        struct hf_wire_message *m);
+/* What a peer knows, if it is newer than what we do; false when it is not, or cannot be held. */
+bool hf_record_take(struct hf_fabric *f, struct hf_slice id, uint64_t hash,
+                    const struct hf_wire_message *m, bool with_value);
+
+/* What is known here is older than what the message tells. */
+/* No epoch up to this one is granted again for records with this hash. */
+void hf_record_forget_epoch(struct hf_fabric *f, uint64_t hash, uint32_t epoch);
+bool hf_record_loses(const struct hf_fabric_record *mine, const struct hf_wire_message *m);
+uint32_t hf_record_next_epoch(uint32_t epoch, unsigned granter);
+
+/* owner.c */
+void hf_owner_execute(struct hf_fabric *f, struct hf_fabric_record *record,
+                      struct hf_fabric_op *op);
+/* Executes for another node; its RESULT follows when the backups have it. */
+void hf_owner_execute_for(struct hf_fabric *f, struct hf_fabric_record *record, unsigned origin,
+                          const struct hf_wire_message *m);
+/* An operation of our own making has come to its end. */
+void hf_owner_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabric_status status);
+void hf_owner_install(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
+                      uint64_t hash, const struct hf_wire_message *grant);
+void hf_owner_expire(struct hf_fabric *f, struct hf_fabric_record *record);
+void hf_owner_transfer(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+void hf_owner_query(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+void hf_owner_relay(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+
+/* copies.c */
+void hf_copies_init(struct hf_fabric_op *op);
+/* Ends an executed operation, and the reads that waited behind it. */
+void hf_copies_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabric_status status);
+void hf_copies_need(struct hf_fabric *f, struct hf_fabric_op *op, unsigned peer, uint8_t lane,
+                    uint64_t number);
+/* Sends the record as it is now; m->number and m->status become its place and lane. */
+bool hf_copies_send(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
+                    unsigned peer, struct hf_wire_message *m);
+bool hf_copies_replicate(struct hf_fabric *f, struct hf_fabric_record *record, unsigned peer,
+                         enum hf_wire_kind kind, struct hf_version base, struct hf_slice bytes);
+/* Sends to every peer that is to hold the record; the operation then needs their word. */
+void hf_copies_out(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_fabric_op *op,
+                   struct hf_wire_message *m);
+struct hf_fabric_op *hf_copies_unconfirmed(struct hf_fabric *f, const struct hf_fabric_op *op);
+void hf_copies_wait(struct hf_fabric *f, struct hf_fabric_op *op);
+void hf_copies_acked(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+void hf_copies_nack(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+void hf_copies_unlinked(struct hf_fabric *f, unsigned peer);
+/* Writes whose backup went away are sent to the next. */
+void hf_copies_resend(struct hf_fabric *f);
+/* Our leases are over: whoever was to take over may have begun without what waits here. */
+void hf_copies_lapsed(struct hf_fabric *f);
+void hf_copies_tick(struct hf_fabric *f);
+
+/* operation.c: our own clients' operations */
+void hf_operation_start(struct hf_fabric *f, struct hf_fabric_op *op);
+void hf_operation_finish(struct hf_fabric *f, struct hf_fabric_op *op,
+                         enum hf_fabric_status status);
+void hf_operation_result(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+void hf_operation_grant(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+/* Goes on with the parked operations of a record: here if it is ours, else by asking its home. */
+void hf_operation_advance(struct hf_fabric *f, struct hf_activity *activity);
+/* A home asks about a record; the activity of it, or NULL. */
+void hf_operation_outdated(struct hf_fabric *f, struct hf_activity *activity, unsigned home);
+void hf_operation_unlinked(struct hf_fabric *f, unsigned peer);
+void hf_operation_tick(struct hf_fabric *f);
+
+/* activity.c */
+struct hf_activity *hf_activity_find(struct hf_fabric *f, struct hf_slice id, uint64_t hash);
+struct hf_activity *hf_activity_ensure(struct hf_fabric *f, struct hf_slice id, uint64_t hash);
+/* Frees it when nothing is under way any more. */
+void hf_activity_settle(struct hf_fabric *f, struct hf_activity *activity);
+struct hf_slice hf_activity_id(struct hf_activity *activity);
+/* Calls for each; the callee may settle its own. */
+typedef void (*hf_activity_fn)(struct hf_fabric *f, struct hf_activity *activity,
+                               unsigned argument);
+void hf_activity_each(struct hf_fabric *f, hf_activity_fn visit, unsigned argument);
+void hf_activity_free_all(struct hf_fabric *f);
+
+/* home.c */
+void hf_home_request(struct hf_fabric *f, unsigned origin, const struct hf_wire_message *m);
+void hf_home_answer(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+void hf_home_advance(struct hf_fabric *f, struct hf_activity *activity);
+void hf_home_reconsider(struct hf_fabric *f);
+void hf_home_tick(struct hf_fabric *f);
+void hf_home_reply(struct hf_fabric *f, struct hf_slice id, unsigned origin, uint64_t number,
+                   enum hf_fabric_status status);
+
+/* decide.c */
+enum hf_decision { HF_DECISION_WAIT, HF_DECISION_MADE, HF_DECISION_AGAIN };
+/* One look at the first request. */
+enum hf_decision hf_home_decide(struct hf_fabric *f, struct hf_activity *activity,
+                                struct hf_request *request);
+void hf_home_forget_step(struct hf_activity *activity);
+bool hf_home_answered(const struct hf_activity *activity);
+/* Makes this node the owner of a record nobody serves. */
+void hf_home_adopt(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
+                   uint64_t hash);
+
+/* backup.c */
+void hf_backup_replicate(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+
+/* brake.c */
+bool hf_brake_pinned(const struct hf_fabric *f, uint64_t hash);
+void hf_brake_moved(struct hf_fabric *f, uint64_t hash);
+
+/* sync.c */
+void hf_sync_fini(struct hf_sync *sync);
+void hf_sync_digest(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+void hf_sync_different(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+bool hf_sync_versions(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+void hf_sync_pull(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+void hf_sync_pulled(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+void hf_sync_unlinked(struct hf_fabric *f, unsigned peer);
+void hf_sync_tick(struct hf_fabric *f);
+
+/* upkeep.c */
+void hf_upkeep_sweep(struct hf_fabric *f);
+void hf_upkeep_adopt(struct hf_fabric *f);
+void hf_upkeep_hand_over(struct hf_fabric *f);

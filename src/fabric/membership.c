@@ -1,0 +1,352 @@
+/* Who lives, who is ready, and for how long we may believe that others believe in us. */
+#include "base/hash.h"
+#include "fabric/internal.h"
+
+bool hf_membership_alive(const struct hf_fabric *f, unsigned node)
+{
+    if (node == f->self)
+        return true;
+    return node < f->rank->count && f->peers[node].status != HF_PEER_DEAD;
+}
+
+static enum hf_peer_status status_of(const struct hf_fabric *f, unsigned node)
+{
+    return node == f->self ? f->status : f->peers[node].status;
+}
+
+bool hf_membership_ready(const struct hf_fabric *f, unsigned node)
+{
+    return status_of(f, node) == HF_PEER_READY;
+}
+
+static unsigned leases(const struct hf_fabric *f)
+{
+    unsigned count = 1; /* our own */
+    for (unsigned i = 0; i < f->rank->count; i++)
+        count += i != f->self && f->peers[i].lease_ms > f->now_ms;
+    return count;
+}
+
+bool hf_membership_quorum(const struct hf_fabric *f)
+{
+    return !f->settings.consistent || 2 * leases(f) > f->rank->count;
+}
+
+/* All who live have given up the same others, so that no promise to those stands any more; and of
+ * those at most one may hold something: a write that was acknowledged is known to two. */
+bool hf_membership_sure(const struct hf_fabric *f)
+{
+    unsigned missing = 0;
+    if (!f->settings.consistent)
+        return true;
+    for (unsigned i = 0; i < f->rank->count; i++) {
+        if (i == f->self)
+            continue;
+        if (f->peers[i].status == HF_PEER_DEAD)
+            missing += !f->peers[i].gone;
+        else if (f->peers[i].view != f->view)
+            return false;
+    }
+    return missing < 2 && hf_membership_quorum(f);
+}
+
+/* The first ready node of the rank but us is the one that would take over: as long as it has
+ * promised not to, nobody does. */
+bool hf_membership_leased(const struct hf_fabric *f, uint64_t hash)
+{
+    struct hf_rank_walk walk;
+    int node;
+    if (!hf_membership_quorum(f))
+        return false;
+    hf_rank_walk_init(&walk, f->rank, hash);
+    while ((node = hf_rank_walk_next(&walk)) >= 0)
+        if ((unsigned)node != f->self && hf_membership_ready(f, (unsigned)node))
+            return f->peers[node].lease_ms > f->now_ms;
+    return true;
+}
+
+int hf_membership_home(const struct hf_fabric *f, uint64_t hash)
+{
+    struct hf_rank_walk walk;
+    int node;
+    hf_rank_walk_init(&walk, f->rank, hash);
+    while ((node = hf_rank_walk_next(&walk)) >= 0)
+        if (hf_membership_ready(f, (unsigned)node))
+            break;
+    return node;
+}
+
+/* The first ready nodes of the rank, as many as there are to be backups, and the joining ones that
+ * stand before the last of them: they will be next. */
+unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
+                               uint8_t ret_targets[HF_FABRIC_TARGETS_MAX])
+{
+    unsigned count = 0, ready = 0, wanted = f->settings.backups;
+    struct hf_rank_walk walk;
+    int node;
+    hf_rank_walk_init(&walk, f->rank, hash);
+    while (ready < wanted && (node = hf_rank_walk_next(&walk)) >= 0) {
+        enum hf_peer_status status = status_of(f, (unsigned)node);
+        bool joins = status == HF_PEER_SYNCING && count + wanted - ready < HF_FABRIC_TARGETS_MAX;
+        if ((unsigned)node == owner || (status != HF_PEER_READY && !joins))
+            continue;
+        ret_targets[count++] = (uint8_t)node;
+        ready += status == HF_PEER_READY;
+    }
+    return count;
+}
+
+bool hf_membership_holds(const struct hf_fabric *f, uint64_t hash, unsigned owner, unsigned node)
+{
+    uint8_t targets[HF_FABRIC_TARGETS_MAX];
+    unsigned count = hf_membership_targets(f, hash, owner, targets);
+    if (node == owner)
+        return true;
+    for (unsigned i = 0; i < count; i++)
+        if (targets[i] == node)
+            return true;
+    return false;
+}
+
+static uint64_t view_of(const struct hf_fabric *f)
+{
+    uint64_t view = f->rank->list;
+    for (unsigned i = 0; i < f->rank->count; i++) {
+        uint64_t incarnation = i == f->self ? f->incarnation : f->peers[i].incarnation;
+        if (hf_membership_alive(f, i))
+            view = hf_hash_mix(view, hf_hash_mix(i, incarnation));
+    }
+    return view;
+}
+
+void hf_membership_changed(struct hf_fabric *f)
+{
+    f->view = view_of(f);
+    f->changed = true;
+}
+
+static void beat_all(struct hf_fabric *f)
+{
+    for (unsigned i = 0; i < f->rank->count; i++)
+        if (i != f->self && f->peers[i].linked)
+            hf_membership_beat(f, i);
+}
+
+void hf_membership_settle(struct hf_fabric *f)
+{
+    while (f->changed) {
+        f->changed = false;
+        beat_all(f);
+        f->adopting = true;
+        f->adopt_cursor = 0;
+        for (unsigned i = 0; i < f->rank->count; i++)
+            f->peers[i].sync.wanted |= i != f->self && hf_membership_alive(f, i);
+        hf_home_reconsider(f);
+        hf_copies_resend(f);
+    }
+}
+
+void hf_membership_dead(struct hf_fabric *f, unsigned peer, bool gone)
+{
+    struct hf_peer *p = &f->peers[peer];
+    p->gone |= gone;
+    p->decided = true;
+    p->lease_ms = 0;
+    p->counts_us = p->ready_yes = p->ready_asked = false;
+    if (p->status == HF_PEER_DEAD)
+        return;
+    p->status = HF_PEER_DEAD;
+    p->ready_incarnation = 0;
+    hf_membership_changed(f); /* first: what follows may decide, and must not take the old view */
+    hf_sync_unlinked(f, peer);
+    hf_copies_unlinked(f, peer);
+    hf_operation_unlinked(f, peer);
+}
+
+/* What we own is ours no longer until its home says so anew; we grant nothing until told all. */
+void hf_membership_rejoin(struct hf_fabric *f, enum hf_peer_status status)
+{
+    hf_copies_lapsed(f);
+    f->status = status;
+    f->incarnation++;
+    f->generation++;
+    for (unsigned i = 0; i < f->rank->count; i++) {
+        f->peers[i].ready_asked = f->peers[i].ready_yes = false;
+        f->peers[i].sync.done_view = 0;
+    }
+    hf_membership_changed(f);
+}
+
+static void lapse(struct hf_fabric *f)
+{
+    f->counts.lapses++;
+    for (unsigned i = 0; i < f->rank->count; i++)
+        if (f->peers[i].lease_ms <= f->now_ms)
+            f->peers[i].lease_ms = 0; /* told once */
+    hf_membership_rejoin(f, f->status == HF_PEER_LEAVING ? HF_PEER_LEAVING : HF_PEER_SYNCING);
+}
+
+/* Two sides that went on apart meet again: the smaller one joins the other. */
+static bool loses_to(const struct hf_fabric *f, unsigned peer, unsigned their_weight)
+{
+    unsigned ours = leases(f);
+    return ours != their_weight ? ours < their_weight : f->self > peer;
+}
+
+static enum hf_peer_status judge(struct hf_fabric *f, unsigned peer,
+                                 const struct hf_wire_message *m)
+{
+    struct hf_peer *p = &f->peers[peer];
+    bool known = p->ready_incarnation == m->incarnation;
+    if (m->status == HF_PEER_LEAVING)
+        return HF_PEER_LEAVING;
+    if (m->status == HF_PEER_SYNCING || known)
+        return known ? HF_PEER_READY : HF_PEER_SYNCING;
+    if (f->status == HF_PEER_READY && loses_to(f, peer, m->weight))
+        lapse(f);
+    if (f->status == HF_PEER_READY)
+        return HF_PEER_SYNCING;
+    p->ready_incarnation = m->incarnation;
+    return HF_PEER_READY;
+}
+
+/* Whether a promise of the peer ran out before it was renewed, or was taken back. */
+static bool promise_broken(const struct hf_fabric *f, const struct hf_peer *p, bool counts_us)
+{
+    if (p->status == HF_PEER_DEAD)
+        return false;
+    return (p->lease_ms != 0 && p->lease_ms <= f->now_ms) || (p->counts_us && !counts_us);
+}
+
+static bool two_way(const struct hf_fabric *f, const struct hf_wire_message *m)
+{
+    return m->echo_ms != 0 && m->echo_ms <= f->now_ms &&
+           f->now_ms - m->echo_ms < HF_FABRIC_LEASE_MS;
+}
+
+void hf_membership_heartbeat(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    struct hf_peer *p = &f->peers[peer];
+    bool counts_us = m->flags & HF_PEER_COUNTS_YOU, was_dead = p->status == HF_PEER_DEAD;
+    bool broken = promise_broken(f, p, counts_us);
+    p->heard_ms = f->now_ms;
+    p->echo_ms = m->sent_ms;
+    p->weight = m->weight;
+    if (was_dead && f->now_ms - p->beat_ms >= HF_FABRIC_TICK_MS)
+        hf_membership_beat(f, peer); /* so that it learns at once that we hear it */
+    if (was_dead && !two_way(f, m))
+        return;
+    if (counts_us && two_way(f, m) && m->echo_ms + HF_FABRIC_LEASE_MS > p->lease_ms)
+        p->lease_ms = m->echo_ms + HF_FABRIC_LEASE_MS;
+    if (counts_us || was_dead)
+        p->counted_ms = f->now_ms;
+    p->counts_us = counts_us;
+    p->decided = true;
+    if (broken)
+        lapse(f);
+    enum hf_peer_status status = judge(f, peer, m);
+    bool same = status == p->status && m->incarnation == p->incarnation && m->status == p->claims;
+    p->view = m->view;
+    if (same)
+        return;
+    p->claims = m->status;
+    p->gone = false;
+    p->status = status;
+    p->incarnation = m->incarnation;
+    hf_membership_changed(f);
+    if (was_dead)
+        hf_membership_beat(f, peer);
+}
+
+void hf_membership_beat(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_peer *p = &f->peers[peer];
+    struct hf_wire_message m = {.type = HF_WIRE_HEARTBEAT, .sent_ms = f->now_ms};
+    m.echo_ms = p->echo_ms;
+    m.status = (uint8_t)f->status;
+    m.flags = p->status != HF_PEER_DEAD ? HF_PEER_COUNTS_YOU : 0;
+    m.weight = (uint16_t)leases(f);
+    m.view = f->view;
+    m.incarnation = f->incarnation;
+    p->beat_ms = f->now_ms;
+    hf_queue_send(f, peer, &m);
+}
+
+/* From here on the asker is a home to us; nothing we decided before is unknown to it, because it
+ * was told on the same link before. */
+void hf_membership_ready_ask(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    struct hf_peer *p = &f->peers[peer];
+    struct hf_wire_message yes = {.type = HF_WIRE_READY_YES, .incarnation = m->incarnation};
+    if (p->status == HF_PEER_DEAD || p->incarnation != m->incarnation)
+        return;
+    p->ready_incarnation = m->incarnation;
+    p->status = HF_PEER_READY;
+    hf_membership_changed(f);
+    hf_membership_settle(f);
+    hf_queue_send(f, peer, &yes);
+}
+
+void hf_membership_ready_yes(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    if (m->incarnation == f->incarnation)
+        f->peers[peer].ready_yes = true;
+}
+
+static void ask_ready(struct hf_fabric *f)
+{
+    struct hf_wire_message m = {.type = HF_WIRE_READY_ASK, .incarnation = f->incarnation};
+    for (unsigned i = 0; i < f->rank->count; i++) {
+        struct hf_peer *p = &f->peers[i];
+        if (i != f->self && p->status != HF_PEER_DEAD && !p->ready_asked)
+            p->ready_asked = hf_queue_send(f, i, &m);
+    }
+}
+
+/* Every peer is known to live or not, has told us all it holds, and agrees. */
+static void become_ready(struct hf_fabric *f)
+{
+    bool agreed = true;
+    for (unsigned i = 0; i < f->rank->count; i++)
+        if (i != f->self && !f->peers[i].decided)
+            return;
+    if (!hf_fabric_complete(f))
+        return;
+    ask_ready(f);
+    for (unsigned i = 0; i < f->rank->count; i++)
+        agreed &= i == f->self || f->peers[i].status == HF_PEER_DEAD || f->peers[i].ready_yes;
+    if (!agreed)
+        return;
+    f->status = HF_PEER_READY;
+    hf_membership_changed(f);
+}
+
+static void watch(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_peer *p = &f->peers[peer];
+    uint64_t silent_ms = f->now_ms - p->heard_ms, uncounted_ms = f->now_ms - p->counted_ms;
+    if (p->status != HF_PEER_DEAD &&
+        (silent_ms > HF_FABRIC_DEAD_MS || uncounted_ms > HF_FABRIC_DEAD_MS))
+        hf_membership_dead(f, peer, false);
+    if (!p->decided && f->now_ms - f->started_ms > HF_FABRIC_DEAD_MS)
+        p->decided = true;
+    if (p->linked && f->now_ms - p->beat_ms >= HF_FABRIC_HEARTBEAT_MS)
+        hf_membership_beat(f, peer);
+}
+
+void hf_membership_away(struct hf_fabric *f)
+{
+    for (unsigned i = 0; i < f->rank->count; i++)
+        f->peers[i].heard_ms = f->peers[i].counted_ms = f->now_ms;
+}
+
+void hf_membership_tick(struct hf_fabric *f)
+{
+    for (unsigned i = 0; i < f->rank->count; i++)
+        if (i != f->self)
+            watch(f, i);
+    if (f->status == HF_PEER_READY && !hf_membership_quorum(f))
+        lapse(f); /* the others may have gone on without us */
+    if (f->status == HF_PEER_SYNCING && hf_membership_quorum(f))
+        become_ready(f);
+}

@@ -1,0 +1,241 @@
+/* Operations of our own clients: executed here, or brought to whoever may. */
+#include "fabric/internal.h"
+
+void hf_operation_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabric_status status)
+{
+    op->status = (uint8_t)status;
+    f->counts.unsure += status == HF_FABRIC_UNSURE;
+    f->host.complete(f->host.user, op);
+}
+
+static struct hf_fabric_op *first_parked(struct hf_activity *activity)
+{
+    if (hf_list_empty(&activity->parked))
+        return NULL;
+    return hf_container_of(activity->parked.next, struct hf_fabric_op, node);
+}
+
+static void unpark(struct hf_fabric_op *op)
+{
+    hf_list_remove(&op->node);
+    hf_list_remove(&op->timed);
+}
+
+static void ask_home(struct hf_fabric *f, struct hf_activity *activity, struct hf_fabric_op *op)
+{
+    int home = hf_membership_home(f, activity->hash);
+    struct hf_wire_message m = {.type = HF_WIRE_REQUEST, .id = op->id, .bytes = op->request};
+    struct hf_fabric_record *record = hf_record_find(f, op->id, op->hash);
+    if (home < 0 || activity->retry_ms > f->now_ms)
+        return;
+    hf_record_describe(f, record, false, &m);
+    m.number = activity->asked_number = ++f->number;
+    m.flags = op->flags;
+    if (f->status == HF_PEER_LEAVING)
+        m.flags |= HF_FABRIC_STAYS;
+    activity->asked = true;
+    activity->outdated = false;
+    activity->asked_peer = (uint8_t)home;
+    op->asked_ms = f->now_ms;
+    m.bytes = op->request;
+    if ((unsigned)home == f->self) {
+        hf_home_request(f, f->self, &m);
+    } else if (!hf_queue_send(f, (unsigned)home, &m)) {
+        activity->asked = false;
+        activity->retry_ms = f->now_ms + HF_FABRIC_RETRY_MS;
+    }
+}
+
+static struct hf_fabric_record *find_alive(struct hf_fabric *f, struct hf_slice id, uint64_t hash)
+{
+    struct hf_fabric_record *record = hf_record_find(f, id, hash);
+    if (!hf_fabric_serves(f, record, hash, f->now_ms))
+        return record;
+    if (record->deadline_ms == 0 || record->deadline_ms > f->now_ms)
+        return record;
+    hf_owner_expire(f, record);
+    return NULL;
+}
+
+void hf_operation_advance(struct hf_fabric *f, struct hf_activity *activity)
+{
+    struct hf_fabric_op *op;
+    if (activity->advancing)
+        return;
+    activity->advancing = true;
+    while (!activity->asked && (op = first_parked(activity)) != NULL) {
+        struct hf_fabric_record *record = find_alive(f, op->id, op->hash);
+        if (hf_fabric_serves(f, record, op->hash, f->now_ms)) {
+            unpark(op);
+            hf_owner_execute(f, record, op);
+            continue;
+        }
+        if (hf_record_owned(f, record))
+            break; /* until the lease is renewed, or the peer that gives it is dead */
+        ask_home(f, activity, op);
+        if (!activity->asked && first_parked(activity) == op)
+            break;
+    }
+    activity->advancing = false;
+}
+
+static void park(struct hf_fabric *f, struct hf_fabric_op *op)
+{
+    struct hf_activity *activity = hf_activity_ensure(f, op->id, op->hash);
+    if (activity == NULL)
+        return hf_operation_finish(f, op, HF_FABRIC_FULL);
+    op->deadline_ms = f->now_ms + HF_FABRIC_OPERATION_MS;
+    hf_list_push_back(&activity->parked, &op->node);
+    hf_list_push_back(&f->waiting, &op->timed);
+    hf_operation_advance(f, activity);
+    hf_activity_settle(f, activity);
+}
+
+void hf_operation_start(struct hf_fabric *f, struct hf_fabric_op *op)
+{
+    op->hash = hf_rank_hash(op->id);
+    op->remote = op->executed = op->deletes = op->wants_all = false;
+    op->reply = (struct hf_slice){0};
+    op->need_count = 0;
+    struct hf_activity *activity = hf_activity_find(f, op->id, op->hash);
+    struct hf_fabric_record *record = find_alive(f, op->id, op->hash);
+    bool queued = activity != NULL && !hf_list_empty(&activity->parked);
+    if (!queued && hf_fabric_serves(f, record, op->hash, f->now_ms))
+        hf_owner_execute(f, record, op);
+    else
+        park(f, op);
+}
+
+static struct hf_activity *asked_for(struct hf_fabric *f, const struct hf_wire_message *m)
+{
+    struct hf_activity *activity = hf_activity_find(f, m->id, hf_rank_hash(m->id));
+    bool fits = activity != NULL && activity->asked && activity->asked_number == m->number;
+    return fits ? activity : NULL;
+}
+
+void hf_operation_result(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    struct hf_activity *activity = asked_for(f, m);
+    struct hf_fabric_op *op = activity != NULL ? first_parked(activity) : NULL;
+    if (op == NULL)
+        return;
+    activity->asked = false;
+    if (m->status == HF_FABRIC_RETRY) {
+        activity->retry_ms = f->now_ms + HF_FABRIC_RETRY_MS;
+        return;
+    }
+    unpark(op);
+    op->remote = m->status == HF_FABRIC_OK || m->status == HF_FABRIC_DEGRADED;
+    op->reply = m->bytes;
+    f->counts.dropped += m->status == HF_FABRIC_DROPPED;
+    hf_operation_finish(f, op, (enum hf_fabric_status)m->status);
+    hf_operation_advance(f, activity);
+    hf_activity_settle(f, activity);
+}
+
+/* Another home than the one we asked is about to decide: what that one may still grant us comes too
+ * late. A read is asked again at once; a write may have been executed, and waits for word of it. */
+void hf_operation_outdated(struct hf_fabric *f, struct hf_activity *activity, unsigned home)
+{
+    if (activity == NULL || !activity->asked || activity->asked_peer == home)
+        return;
+    struct hf_fabric_op *op = first_parked(activity);
+    activity->outdated = true;
+    if (op == NULL || !(op->flags & HF_FABRIC_READS))
+        return;
+    activity->asked = false;
+    activity->retry_ms = f->now_ms + HF_FABRIC_RETRY_MS;
+}
+
+static bool take_granted(struct hf_fabric *f, struct hf_fabric_record *record,
+                         const struct hf_wire_message *m)
+{
+    bool older = hf_version_compare((enum hf_record_state)hf_record_state(record), record->version,
+                                    HF_RECORD_BACKUP, m->base) < 0;
+    if (m->state == HF_RECORD_POINTER) { /* there is none: an empty one begins */
+        f->store.clear(f->store.user, record);
+        record->deadline_ms = 0;
+        return true;
+    }
+    if (m->state == HF_RECORD_NONE || (hf_record_has_value(record) && !older))
+        return hf_record_has_value(record);
+    record->deadline_ms = hf_record_deadline(f, m->remaining_ms);
+    record->version = m->base;
+    return f->store.load(f->store.user, record, m->bytes);
+}
+
+/* Only what we asked for, and only under a valid lease of the granter: a grant that lay about while
+ * this process was stopped may have been granted again. */
+void hf_operation_grant(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    struct hf_activity *activity = asked_for(f, m);
+    struct hf_wire_message grant = *m;
+    if (activity == NULL || activity->asked_peer != peer)
+        return;
+    activity->asked = false;
+    struct hf_fabric_record *record = hf_record_ensure(f, m->id, activity->hash);
+    bool leased = peer == f->self || f->peers[peer].lease_ms > f->now_ms;
+    if (record == NULL || !leased || activity->outdated ||
+        record->version.epoch >= m->version.epoch) {
+        activity->retry_ms = f->now_ms + HF_FABRIC_RETRY_MS;
+        return;
+    }
+    if (!take_granted(f, record, m)) {
+        hf_record_remove(f, record);
+        activity->retry_ms = f->now_ms + HF_FABRIC_RETRY_MS;
+        return;
+    }
+    grant.status = (uint8_t)peer;
+    hf_owner_install(f, record, m->id, activity->hash, &grant);
+    hf_operation_advance(f, activity);
+    hf_activity_settle(f, activity);
+}
+
+/* Whether the operation was executed is not known; one that reads may be asked again. */
+static void forget_asked(struct hf_fabric *f, struct hf_activity *activity, unsigned peer)
+{
+    struct hf_fabric_op *op = first_parked(activity);
+    if (!activity->asked || activity->asked_peer != peer || op == NULL)
+        return;
+    activity->asked = false;
+    if (!(op->flags & HF_FABRIC_READS)) {
+        unpark(op);
+        hf_operation_finish(f, op, HF_FABRIC_UNSURE);
+    }
+    hf_operation_advance(f, activity);
+    hf_activity_settle(f, activity);
+}
+
+void hf_operation_unlinked(struct hf_fabric *f, unsigned peer)
+{
+    hf_activity_each(f, forget_asked, peer);
+}
+
+static void advance(struct hf_fabric *f, struct hf_activity *activity, unsigned argument)
+{
+    if (!activity->asked)
+        hf_operation_advance(f, activity);
+    hf_activity_settle(f, activity);
+}
+
+static void give_up(struct hf_fabric *f, struct hf_fabric_op *op)
+{
+    struct hf_activity *activity = hf_activity_find(f, op->id, op->hash);
+    if (activity != NULL && first_parked(activity) == op)
+        activity->asked = false;
+    unpark(op);
+    hf_operation_finish(f, op, HF_FABRIC_UNSURE);
+    if (activity != NULL)
+        hf_activity_settle(f, activity);
+}
+
+void hf_operation_tick(struct hf_fabric *f)
+{
+    while (!hf_list_empty(&f->waiting)) {
+        struct hf_fabric_op *op = hf_container_of(f->waiting.next, struct hf_fabric_op, timed);
+        if (op->deadline_ms > f->now_ms)
+            break;
+        give_up(f, op);
+    }
+    hf_activity_each(f, advance, 0);
+}

@@ -1,0 +1,280 @@
+/* Serving a record: executing, taking over, handing over. */
+#include "fabric/internal.h"
+#include <stdlib.h>
+
+struct made { /* an operation of our own making: for another node, or a release */
+    struct hf_fabric_op op;
+    struct hf_version version;
+    uint8_t released[HF_FABRIC_TARGETS_MAX + 1];
+    unsigned released_count;
+    char *reply;  /* owned */
+    char bytes[]; /* id, then request */
+};
+
+static struct made *make(struct hf_slice id, uint64_t hash, struct hf_slice request, uint8_t flags)
+{
+    struct made *made = calloc(1, sizeof(*made) + id.size + request.size);
+    if (made == NULL)
+        return NULL;
+    memcpy(made->bytes, id.bytes, id.size);
+    if (request.size > 0)
+        memcpy(made->bytes + id.size, request.bytes, request.size);
+    made->op.id = hf_slice(made->bytes, id.size);
+    made->op.request = hf_slice(made->bytes + id.size, request.size);
+    made->op.hash = hash;
+    made->op.flags = flags;
+    return made;
+}
+
+static void finish_release(struct hf_fabric *f, struct made *made, enum hf_fabric_status status)
+{
+    struct hf_wire_message m = {.id = made->op.id, .kind = HF_WIRE_RELEASE};
+    uint8_t lane;
+    m.version = made->version;
+    m.state = HF_RECORD_BACKUP;
+    m.node = (uint16_t)f->self;
+    for (unsigned i = 0; i < made->released_count && status == HF_FABRIC_OK; i++)
+        hf_queue_replicate(f, made->released[i], &m, &lane);
+    free(made);
+}
+
+static void finish_remote(struct hf_fabric *f, struct made *made, enum hf_fabric_status status)
+{
+    struct hf_wire_message m = {.type = HF_WIRE_RESULT, .number = made->op.number};
+    unsigned origin = made->op.origin;
+    m.status = (uint8_t)status;
+    m.id = made->op.id;
+    m.bytes = made->op.reply;
+    if (origin == f->self)
+        hf_operation_result(f, f->self, &m);
+    else
+        hf_queue_send(f, origin, &m);
+    free(made->reply);
+    free(made);
+}
+
+void hf_owner_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabric_status status)
+{
+    struct made *made = hf_container_of(op, struct made, op);
+    if (op->flags & HF_OP_RELEASE)
+        finish_release(f, made, status);
+    else
+        finish_remote(f, made, status);
+}
+
+static bool deadline_moved_enough(const struct hf_fabric *f, const struct hf_fabric_record *record)
+{
+    uint64_t now = record->deadline_ms, sent = record->sent_deadline_ms;
+    if (now == 0 || sent == 0)
+        return now != sent;
+    uint64_t moved = now > sent ? now - sent : sent - now;
+    uint64_t left = now > f->now_ms ? now - f->now_ms : 0;
+    uint64_t step =
+        left / 100 < HF_FABRIC_DEADLINE_STEP_MS ? HF_FABRIC_DEADLINE_STEP_MS : left / 100;
+    return moved > step;
+}
+
+/* Forgets a record that expired or holds nothing, here and at the backups. */
+static void forget(struct hf_fabric *f, struct hf_fabric_record *record, uint64_t hash)
+{
+    uint8_t targets[HF_FABRIC_TARGETS_MAX];
+    unsigned count = hf_membership_targets(f, hash, f->self, targets);
+    struct hf_slice none = {0};
+    for (unsigned i = 0; i < count; i++)
+        hf_copies_replicate(f, record, targets[i], HF_WIRE_GONE, record->version, none);
+    hf_record_remove(f, record);
+}
+
+void hf_owner_expire(struct hf_fabric *f, struct hf_fabric_record *record)
+{
+    forget(f, record, hf_rank_hash(f->store.id(f->store.user, record)));
+}
+
+static void replicate_change(struct hf_fabric *f, struct hf_fabric_record *record,
+                             struct hf_fabric_op *op, const struct hf_fabric_outcome *outcome)
+{
+    struct hf_wire_message m = {.kind = HF_WIRE_IMAGE, .base = record->version};
+    bool first = record->version.sequence == 0;
+    record->version.sequence++;
+    record->sent_deadline_ms = record->deadline_ms;
+    if (outcome->change == HF_FABRIC_DELETED) {
+        m.kind = HF_WIRE_DELETED;
+        op->deletes = op->wants_all = true;
+        f->store.clear(f->store.user, record);
+        record->state = HF_RECORD_TOMB;
+        record->deadline_ms = f->now_ms + HF_FABRIC_TOMB_MS;
+    } else if (!first && outcome->delta.size > 0) {
+        m.kind = HF_WIRE_CHANGE;
+        m.bytes = outcome->delta;
+    }
+    hf_copies_out(f, record, op, &m);
+    hf_copies_wait(f, op);
+}
+
+static void read_done(struct hf_fabric *f, struct hf_fabric_op *op)
+{
+    struct hf_fabric_op *write = hf_copies_unconfirmed(f, op);
+    if (write != NULL && !f->settings.acknowledge_memory)
+        hf_list_push_back(&write->followers, &op->node);
+    else
+        hf_copies_finish(f, op, HF_FABRIC_OK);
+}
+
+static void keep_reply(struct made *made, struct hf_slice reply)
+{
+    if (reply.size == 0)
+        return;
+    made->reply = malloc(reply.size);
+    if (made->reply == NULL)
+        return;
+    memcpy(made->reply, reply.bytes, reply.size);
+    made->op.reply = hf_slice(made->reply, reply.size);
+}
+
+void hf_owner_execute(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_fabric_op *op)
+{
+    struct hf_fabric_outcome outcome = {.deadline_ms = record->deadline_ms};
+    hf_copies_init(op);
+    f->store.execute(f->store.user, record, op, &outcome);
+    if (op->flags & HF_OP_REMOTE)
+        keep_reply(hf_container_of(op, struct made, op), outcome.reply);
+    record->deadline_ms = outcome.deadline_ms;
+    if (outcome.change == HF_FABRIC_EMPTY) {
+        forget(f, record, op->hash);
+        return hf_copies_finish(f, op, HF_FABRIC_OK);
+    }
+    bool touch = outcome.change == HF_FABRIC_DEADLINE;
+    bool little = touch && !deadline_moved_enough(f, record);
+    f->counts.touches_saved += little;
+    if (outcome.change == HF_FABRIC_NOTHING || little)
+        return read_done(f, op);
+    replicate_change(f, record, op, &outcome);
+}
+
+void hf_owner_execute_for(struct hf_fabric *f, struct hf_fabric_record *record, unsigned origin,
+                          const struct hf_wire_message *m)
+{
+    uint8_t flags = (uint8_t)((m->flags & (HF_OP_RELEASE - 1)) | HF_OP_REMOTE);
+    struct made *made = make(m->id, hf_rank_hash(m->id), m->bytes, flags);
+    if (made == NULL)
+        return;
+    made->op.origin = (uint8_t)origin;
+    made->op.number = m->number;
+    f->counts.relayed++;
+    hf_owner_execute(f, record, &made->op);
+}
+
+/* Copies that the new owner's backups do not need go once those have theirs. */
+static void release_old(struct hf_fabric *f, struct made *made, unsigned old_owner)
+{
+    uint8_t old[HF_FABRIC_TARGETS_MAX + 1];
+    unsigned count = hf_membership_targets(f, made->op.hash, old_owner, old);
+    if (old_owner < f->rank->count)
+        old[count++] = (uint8_t)old_owner;
+    for (unsigned i = 0; i < count; i++)
+        if (old[i] != f->self && !hf_membership_holds(f, made->op.hash, f->self, old[i]))
+            made->released[made->released_count++] = old[i];
+}
+
+static void establish(struct hf_fabric *f, struct hf_fabric_record *record,
+                      const struct hf_wire_message *grant, struct made *made, bool kept)
+{
+    struct hf_wire_message m = {.kind = HF_WIRE_CHANGE, .base = grant->base};
+    uint8_t targets[HF_FABRIC_TARGETS_MAX];
+    unsigned granter = grant->status;
+    unsigned count = hf_membership_targets(f, made->op.hash, f->self, targets);
+    if (kept)
+        m.kind = HF_WIRE_IMAGE;
+    for (unsigned i = 0; i < count; i++) {
+        if (targets[i] == granter && !kept)
+            continue; /* it has what it granted */
+        if (hf_copies_send(f, record, made->op.id, targets[i], &m))
+            hf_copies_need(f, &made->op, targets[i], m.status, m.number);
+    }
+}
+
+/* `grant->status` holds the granter's number: the caller puts it there. */
+void hf_owner_install(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
+                      uint64_t hash, const struct hf_wire_message *grant)
+{
+    struct hf_slice none = {0};
+    bool fresh = grant->state == HF_RECORD_POINTER;
+    bool kept =
+        !fresh && hf_record_has_value(record) && !hf_version_equal(record->version, grant->base);
+    record->version =
+        (struct hf_version){.epoch = grant->version.epoch,
+                            .sequence = kept ? record->version.sequence : grant->version.sequence,
+                            .birth = grant->version.birth};
+    record->state = HF_RECORD_OWNER;
+    record->owner = (uint16_t)f->self;
+    record->generation = f->generation;
+    record->sent_deadline_ms = record->deadline_ms;
+    if (fresh)
+        return;
+    struct made *made = make(id, hash, none, HF_OP_RELEASE);
+    if (made == NULL)
+        return; /* the next resync makes up for it */
+    hf_copies_init(&made->op);
+    made->version = record->version;
+    made->op.wants_all = true;
+    establish(f, record, grant, made, kept);
+    release_old(f, made, grant->node);
+    if (made->op.need_count == 0)
+        hf_copies_finish(f, &made->op, HF_FABRIC_OK);
+    else
+        hf_copies_wait(f, &made->op);
+}
+
+/* Stops serving and tells what we hold. Asked again, we answer again. */
+void hf_owner_transfer(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    uint64_t hash = hf_rank_hash(m->id);
+    struct hf_fabric_record *record = hf_record_find(f, m->id, hash);
+    hf_operation_outdated(f, hf_activity_find(f, m->id, hash), peer);
+    struct hf_wire_message answer = {.type = HF_WIRE_ANSWER, .number = m->number, .id = m->id};
+    if (hf_record_owned(f, record) && record->deadline_ms != 0 &&
+        record->deadline_ms <= f->now_ms) {
+        hf_owner_expire(f, record);
+        record = NULL;
+    }
+    if (record != NULL && record->state == HF_RECORD_OWNER)
+        record->state = HF_RECORD_BACKUP;
+    record = hf_record_find(f, m->id, hash); /* nothing was made of it: then it is gone */
+    bool ours = record != NULL && record->owner == f->self && record->state != HF_RECORD_TOMB;
+    bool value = hf_record_has_value(record) && !hf_version_equal(record->version, m->version);
+    hf_record_describe(f, record, value, &answer);
+    answer.flags = (uint8_t)((ours ? HF_ANSWER_YIELDED : 0) | (value ? HF_ANSWER_VALUE : 0));
+    hf_queue_send(f, peer, &answer);
+}
+
+/* A home that asks everybody is about to decide: what another home is still to grant us comes too
+ * late from here on. */
+void hf_owner_query(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    uint64_t hash = hf_rank_hash(m->id);
+    struct hf_fabric_record *record = hf_record_find(f, m->id, hash);
+    struct hf_activity *activity = hf_activity_find(f, m->id, hash);
+    struct hf_wire_message answer = {.type = HF_WIRE_ANSWER, .number = m->number, .id = m->id};
+    hf_operation_outdated(f, activity, peer);
+    bool newer =
+        hf_version_compare((enum hf_record_state)hf_record_state(record), hf_record_version(record),
+                           (enum hf_record_state)m->state, m->version) > 0;
+    bool value = hf_record_has_value(record) && (newer || m->state == HF_RECORD_POINTER);
+    hf_record_describe(f, record, value, &answer);
+    answer.flags = value ? HF_ANSWER_VALUE : 0;
+    hf_queue_send(f, peer, &answer);
+}
+
+void hf_owner_relay(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    uint64_t hash = hf_rank_hash(m->id);
+    struct hf_fabric_record *record = hf_record_find(f, m->id, hash);
+    struct hf_wire_message retry = {
+        .type = HF_WIRE_RESULT, .number = m->number, .id = m->id, .status = HF_FABRIC_RETRY};
+    if (m->node >= f->rank->count || m->node == f->self)
+        return;
+    if (hf_record_owned(f, record) && hf_membership_leased(f, hash))
+        hf_owner_execute_for(f, record, m->node, m);
+    else
+        hf_queue_send(f, m->node, &retry);
+}

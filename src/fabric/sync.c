@@ -1,0 +1,291 @@
+/* Making two nodes know the same, after anything that may have kept them from it: sums over 1,024
+ * buckets find where they differ, lists of versions find what, and only that is fetched. */
+#include "fabric/internal.h"
+#include <stdlib.h>
+
+enum { SUM_BYTES = HF_FABRIC_BUCKETS * 10, LIST_BYTES = HF_FABRIC_LISTED * (HF_WIRE_ID_MAX + 17) };
+
+/* Both may hold it, or one is its home: what the pair has to agree about. */
+static bool concerns(const struct hf_fabric *f, const struct hf_fabric_record *record,
+                     uint64_t hash, unsigned peer)
+{
+    return hf_membership_home(f, hash) == (int)peer ||
+           hf_membership_holds(f, hash, record->owner, peer);
+}
+
+static uint64_t hash_of(struct hf_fabric *f, const struct hf_fabric_record *record)
+{
+    return hf_rank_hash(f->store.id(f->store.user, record));
+}
+
+/* Adds up to SCAN records; true at the end. */
+static bool sum_some(struct hf_fabric *f, unsigned peer, uint64_t *cursor, uint64_t *sums)
+{
+    for (unsigned i = 0; i < HF_FABRIC_SCAN; i++) {
+        struct hf_fabric_record *record = f->store.next(f->store.user, cursor);
+        if (record == NULL)
+            return true;
+        uint64_t hash = hash_of(f, record);
+        if (record->state != HF_RECORD_POINTER && !hf_record_hollow(f, record) &&
+            concerns(f, record, hash, peer))
+            sums[hf_digest_bucket(hash)] +=
+                hf_digest_of(hash, record->state == HF_RECORD_TOMB, record->version);
+    }
+    return false;
+}
+
+static bool ensure_sums(uint64_t **sums)
+{
+    if (*sums == NULL)
+        *sums = calloc(HF_FABRIC_BUCKETS, sizeof(**sums));
+    else
+        memset(*sums, 0, HF_FABRIC_BUCKETS * sizeof(**sums));
+    return *sums != NULL;
+}
+
+void hf_sync_fini(struct hf_sync *sync)
+{
+    free(sync->sums);
+    free(sync->theirs);
+    free(sync->mine);
+    sync->sums = sync->theirs = sync->mine = NULL;
+}
+
+static void send_digest(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    struct hf_wire_message m = {.type = HF_WIRE_DIGEST, .view = s->view};
+    char bytes[SUM_BYTES];
+    size_t used = 0;
+    for (unsigned i = 0; i < HF_FABRIC_BUCKETS; i++)
+        if (s->sums[i] != 0)
+            REQUIRE(hf_wire_put_sum((uint16_t)i, s->sums[i], bytes, sizeof(bytes), &used));
+    m.bytes = hf_slice(bytes, used);
+    s->step = hf_queue_send(f, peer, &m) ? HF_SYNC_ASKED : HF_SYNC_IDLE;
+    s->wanted |= s->step == HF_SYNC_IDLE;
+}
+
+/* The next records that differ, as many as one message lists; the peer asks for more. */
+static void list_some(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    struct hf_wire_message m = {.type = HF_WIRE_VERSIONS, .view = s->view};
+    char bytes[LIST_BYTES];
+    size_t used = 0;
+    unsigned listed = 0, seen = 0;
+    bool end = false;
+    for (; listed < HF_FABRIC_LISTED && seen < HF_FABRIC_SCAN && !end; seen++) {
+        struct hf_fabric_record *record = f->store.next(f->store.user, &s->cursor);
+        end = record == NULL;
+        uint64_t hash = end ? 0 : hash_of(f, record);
+        unsigned bucket = hf_digest_bucket(hash);
+        if (end || !(s->different[bucket / 8] >> bucket % 8 & 1) || hf_record_hollow(f, record) ||
+            !concerns(f, record, hash, peer))
+            continue;
+        struct hf_wire_entry entry = {f->store.id(f->store.user, record), record->version,
+                                      record->owner, hf_record_state(record)};
+        REQUIRE(hf_wire_put_entry(&entry, bytes, sizeof(bytes), &used));
+        listed++;
+    }
+    if (listed == 0 && !end)
+        return; /* goes on at the next tick */
+    m.bytes = hf_slice(bytes, used);
+    m.flags = end ? HF_SYNC_LAST : 0;
+    s->step = end ? HF_SYNC_IDLE : HF_SYNC_LISTED;
+    s->wanted |= !hf_queue_send(f, peer, &m);
+}
+
+static void begin(struct hf_fabric *f, struct hf_sync *s)
+{
+    s->wanted = false;
+    s->view = f->view;
+    s->cursor = 0;
+    s->step = ensure_sums(&s->sums) ? HF_SYNC_SUMMING : HF_SYNC_IDLE;
+    s->progress_ms = f->now_ms;
+}
+
+static void tell(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    bool stuck = s->step != HF_SYNC_IDLE && f->now_ms - s->progress_ms > HF_FABRIC_SYNC_RETRY_MS;
+    if (stuck || (s->wanted && (s->step == HF_SYNC_IDLE || s->view != f->view)))
+        begin(f, s);
+    if (s->step == HF_SYNC_SUMMING && sum_some(f, peer, &s->cursor, s->sums))
+        send_digest(f, peer);
+    else if (s->step == HF_SYNC_LISTING)
+        list_some(f, peer);
+    if (s->step == HF_SYNC_SUMMING || s->step == HF_SYNC_LISTING)
+        s->progress_ms = f->now_ms;
+}
+
+void hf_sync_digest(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    struct hf_slice bytes = m->bytes;
+    uint16_t bucket;
+    uint64_t sum;
+    if (!ensure_sums(&s->theirs) || !ensure_sums(&s->mine))
+        return;
+    while (hf_wire_get_sum(&bytes, &bucket, &sum))
+        if (bucket < HF_FABRIC_BUCKETS)
+            s->theirs[bucket] = sum;
+    s->comparing = true;
+    s->their_view = m->view;
+    s->compare_cursor = 0;
+    s->pulls = 0;
+}
+
+static void compare(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    struct hf_wire_message m = {.type = HF_WIRE_DIFFERENT, .view = s->their_view};
+    uint8_t different[HF_FABRIC_BUCKETS / 8] = {0};
+    if (!s->comparing || !sum_some(f, peer, &s->compare_cursor, s->mine))
+        return;
+    for (unsigned i = 0; i < HF_FABRIC_BUCKETS; i++)
+        if (s->mine[i] != s->theirs[i])
+            different[i / 8] |= (uint8_t)(1 << i % 8);
+    m.bytes = hf_slice((const char *)different, sizeof(different));
+    s->comparing = !hf_queue_send(f, peer, &m);
+}
+
+/* With content: the buckets that differ. Without: go on. */
+void hf_sync_different(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    bool first = s->step == HF_SYNC_ASKED && m->bytes.size == sizeof(s->different);
+    if (m->view != s->view || (!first && s->step != HF_SYNC_LISTED))
+        return;
+    if (first) {
+        memcpy(s->different, m->bytes.bytes, sizeof(s->different));
+        s->cursor = 0;
+    }
+    s->step = HF_SYNC_LISTING;
+    s->progress_ms = f->now_ms;
+    list_some(f, peer);
+}
+
+static void go_on(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    struct hf_wire_message more = {.type = HF_WIRE_DIFFERENT, .view = s->their_view};
+    if (s->pulls > 0)
+        return;
+    if (s->last_list)
+        s->done_view = s->their_view;
+    else
+        hf_queue_send(f, peer, &more);
+}
+
+static void release(struct hf_fabric *f, unsigned peer, struct hf_fabric_record *record)
+{
+    struct hf_slice none = {0};
+    if (hf_record_has_value(record) && hf_membership_alive(f, record->owner))
+        hf_copies_replicate(f, record, peer, HF_WIRE_RELEASE, record->version, none);
+}
+
+/* The owner sees to its copies; others stand in for one that is dead. */
+static void push(struct hf_fabric *f, unsigned peer, struct hf_fabric_record *record)
+{
+    struct hf_slice none = {0};
+    bool ours = hf_record_owned(f, record) || !hf_membership_alive(f, record->owner) ||
+                record->owner == f->self || hf_membership_home(f, hash_of(f, record)) == (int)peer;
+    if (record->state == HF_RECORD_TOMB)
+        hf_copies_replicate(f, record, peer, HF_WIRE_DELETED, record->version, none);
+    else if (ours && hf_record_has_value(record))
+        hf_copies_replicate(f, record, peer, HF_WIRE_IMAGE, record->version, none);
+}
+
+static void fetch(struct hf_fabric *f, unsigned peer, const struct hf_wire_entry *entry)
+{
+    struct hf_wire_message pull = {.type = HF_WIRE_PULL, .id = entry->id};
+    if (hf_queue_send(f, peer, &pull)) {
+        f->peers[peer].sync.pulls++;
+        f->counts.pulled++;
+    }
+}
+
+static void consider(struct hf_fabric *f, unsigned peer, const struct hf_wire_entry *entry)
+{
+    uint64_t hash = hf_rank_hash(entry->id);
+    struct hf_fabric_record *record = hf_record_find(f, entry->id, hash);
+    struct hf_wire_message m = {.state = entry->state, .version = entry->version};
+    bool value = entry->state == HF_RECORD_OWNER || entry->state == HF_RECORD_BACKUP;
+    bool same = record != NULL && hf_version_equal(record->version, entry->version) &&
+                (entry->state == HF_RECORD_TOMB) == (record->state == HF_RECORD_TOMB);
+    m.node = entry->node;
+    /* Told under another view than ours, it may be what we shall need under that one. */
+    bool wanted =
+        f->peers[peer].sync.their_view != f->view || hf_membership_home(f, hash) == (int)f->self ||
+        hf_membership_holds(f, hash, entry->node, f->self) || !hf_membership_alive(f, entry->node);
+    bool newer = hf_record_loses(record, &m);
+    if (value && wanted && (newer || (same && record->state == HF_RECORD_POINTER)))
+        return fetch(f, peer, entry);
+    if (newer) {
+        hf_record_take(f, entry->id, hash, &m, false);
+        return;
+    }
+    bool holds = record != NULL && concerns(f, record, hash, peer);
+    if (record != NULL && record->state == HF_RECORD_TOMB && !same)
+        push(f, peer, record);
+    else if (!holds && record != NULL)
+        release(f, peer, record);
+    else if (!same && record != NULL)
+        push(f, peer, record);
+}
+
+bool hf_sync_versions(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    struct hf_slice bytes = m->bytes;
+    struct hf_wire_entry entry;
+    bool bad = false;
+    if (m->view != s->their_view)
+        return true;
+    while (hf_wire_get_entry(&bytes, &entry, &bad))
+        consider(f, peer, &entry);
+    s->last_list = m->flags & HF_SYNC_LAST;
+    go_on(f, peer);
+    return !bad;
+}
+
+void hf_sync_pull(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    struct hf_fabric_record *record = hf_record_find(f, m->id, hf_rank_hash(m->id));
+    struct hf_wire_message answer = {.type = HF_WIRE_ANSWER, .id = m->id};
+    hf_record_describe(f, record, true, &answer);
+    answer.flags = HF_ANSWER_PULLED;
+    if (hf_record_has_value(record))
+        answer.flags |= HF_ANSWER_VALUE;
+    hf_queue_send(f, peer, &answer);
+}
+
+void hf_sync_pulled(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    if (s->pulls == 0)
+        return;
+    s->pulls--;
+    go_on(f, peer);
+}
+
+void hf_sync_unlinked(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    s->wanted = true;
+    s->step = HF_SYNC_IDLE;
+    s->comparing = false;
+    s->pulls = 0;
+    s->their_view = s->done_view = 0;
+}
+
+void hf_sync_tick(struct hf_fabric *f)
+{
+    for (unsigned i = 0; i < f->rank->count; i++) {
+        struct hf_peer *p = &f->peers[i];
+        if (i == f->self || !p->linked || p->status == HF_PEER_DEAD)
+            continue;
+        tell(f, i);
+        compare(f, i);
+    }
+}

@@ -1,0 +1,100 @@
+/* What a fabric does bit by bit at every tick: ending lives on time, taking over orphans, handing
+ * over before it leaves. */
+#include "fabric/internal.h"
+
+enum { SWEPT = 200 }; /* records looked at for their deadlines in a tick */
+
+/* Only the owner ends a record's life on time; others wait the grace longer, then forget. */
+static void sweep_one(struct hf_fabric *f, struct hf_fabric_record *record)
+{
+    uint64_t deadline_ms = record->deadline_ms;
+    if (deadline_ms == 0 || deadline_ms > f->now_ms)
+        return;
+    uint64_t hash = hf_rank_hash(f->store.id(f->store.user, record));
+    bool home = hf_membership_home(f, hash) == (int)f->self;
+    bool late = deadline_ms + HF_FABRIC_GRACE_MS <= f->now_ms;
+    if (hf_fabric_serves(f, record, hash, f->now_ms))
+        hf_owner_expire(f, record);
+    else if (record->state == HF_RECORD_TOMB || (record->state == HF_RECORD_POINTER && !home) ||
+             (late && !hf_record_owned(f, record)))
+        hf_record_remove(f, record);
+}
+
+void hf_upkeep_sweep(struct hf_fabric *f)
+{
+    for (unsigned i = 0; i < SWEPT; i++) {
+        struct hf_fabric_record *record = f->store.next(f->store.user, &f->sweep_cursor);
+        if (record == NULL)
+            return;
+        sweep_one(f, record);
+    }
+}
+
+/* True when the record became ours. */
+static bool adopt_one(struct hf_fabric *f, struct hf_fabric_record *record)
+{
+    struct hf_slice id = f->store.id(f->store.user, record);
+    uint64_t hash = hf_rank_hash(id);
+    bool orphan = record->owner == f->self || !hf_membership_alive(f, record->owner);
+    bool expired = record->deadline_ms != 0 && record->deadline_ms <= f->now_ms;
+    if (record->state == HF_RECORD_TOMB || hf_record_owned(f, record) || !orphan || expired ||
+        hf_membership_home(f, hash) != (int)f->self)
+        return false;
+    if (hf_activity_find(f, id, hash) != NULL) {
+        f->adopting = true; /* it is being decided; look again */
+        return false;
+    }
+    if (!hf_record_has_value(record) || hf_record_hollow(f, record)) {
+        f->counts.lost += record->version.sequence > 0;
+        hf_record_remove(f, record);
+        return false;
+    }
+    hf_home_adopt(f, record, id, hash);
+    return true;
+}
+
+/* Once every live node has told what it holds: what nobody owns becomes its home's. */
+void hf_upkeep_adopt(struct hf_fabric *f)
+{
+    unsigned adopted = 0;
+    if (!f->adopting || f->status != HF_PEER_READY || !hf_fabric_complete(f) ||
+        !hf_membership_quorum(f) || !hf_membership_sure(f))
+        return;
+    f->adopting = f->adopt_cursor != 0 && f->adopting;
+    for (unsigned i = 0; i < HF_FABRIC_SCAN && adopted < HF_FABRIC_ADOPTED; i++) {
+        struct hf_fabric_record *record = f->store.next(f->store.user, &f->adopt_cursor);
+        if (record == NULL)
+            return;
+        adopted += adopt_one(f, record);
+    }
+    f->adopting = true;
+}
+
+static void hand_over_one(struct hf_fabric *f, struct hf_fabric_record *record)
+{
+    struct hf_slice none = {0};
+    uint64_t hash = hf_rank_hash(f->store.id(f->store.user, record));
+    int home = hf_membership_home(f, hash);
+    if (!hf_record_owned(f, record) || home < 0)
+        return;
+    if (hf_copies_replicate(f, record, (unsigned)home, HF_WIRE_HANDOFF, record->version, none))
+        record->state = HF_RECORD_BACKUP;
+    else
+        f->left_behind = true; /* the queue is full: once more */
+}
+
+void hf_upkeep_hand_over(struct hf_fabric *f)
+{
+    if (f->status != HF_PEER_LEAVING || f->handed_over)
+        return;
+    if (f->leave_cursor == 0)
+        f->left_behind = false;
+    for (unsigned i = 0; i < HF_FABRIC_SCAN; i++) {
+        struct hf_fabric_record *record = f->store.next(f->store.user, &f->leave_cursor);
+        if (record == NULL) {
+            f->handed_over = !f->left_behind;
+            return;
+        }
+        hand_over_one(f, record);
+    }
+}
