@@ -39,6 +39,12 @@ static void on_wake(void *user, unsigned peer)
     node->wakes |= 1u << peer;
 }
 
+static unsigned delay(struct hf_cluster *cluster)
+{
+    bool stalls = !cluster->options.steady && draw(cluster, 20) == 0;
+    return draw(cluster, stalls ? 30 : 3);
+}
+
 /* Takes what a node has to say and puts it on its way; one link keeps its order. */
 void hf_cluster_flush(struct hf_cluster *cluster, struct hf_cluster_node *node)
 {
@@ -58,7 +64,7 @@ void hf_cluster_flush(struct hf_cluster *cluster, struct hf_cluster_node *node)
             }
             memcpy(blob->bytes, bytes, size);
             blob->size = size;
-            uint64_t due = cluster->now_ms + draw(cluster, draw(cluster, 20) == 0 ? 30 : 3);
+            uint64_t due = cluster->now_ms + delay(cluster);
             blob->due_ms = link->last_due_ms = due > link->last_due_ms ? due : link->last_due_ms;
             link->waiting += size;
             hf_list_push_back(&link->blobs, &blob->node);
@@ -298,8 +304,13 @@ static void ask(struct hf_cluster *cluster, struct hf_cluster_client *client, bo
     unsigned chance = draw(cluster, 100);
     choose_node(cluster, client);
     struct hf_cluster_node *node = &cluster->nodes[client->node];
-    if (node->fabric == NULL || node->paused)
+    if (node->fabric == NULL)
         return;
+    if (node->paused) { /* no answer from there: the next one is tried elsewhere */
+        client->node = draw(cluster, cluster->options.nodes);
+        client->next_ms = cluster->now_ms + draw(cluster, 30);
+        return;
+    }
     client->kind = chance < 60 || reads_only ? HF_CLUSTER_READ
                    : chance < 99             ? HF_CLUSTER_WRITE
                                              : HF_CLUSTER_DELETE;
@@ -317,6 +328,8 @@ static void ask(struct hf_cluster *cluster, struct hf_cluster_client *client, bo
     client->busy = true;
     client->abandoned = false;
     client->asked_ms = cluster->now_ms;
+    if (cluster->orphans[client->session].asked_ms == 0)
+        cluster->orphans[client->session].asked_ms = cluster->now_ms;
     hf_cluster_trace(cluster, client->op.id,
                      client->kind == HF_CLUSTER_READ ? "read at" : "write at", client->node,
                      client->write);

@@ -11,6 +11,7 @@ enum {
     HF_CLUSTER_CLIENTS = 12,
     HF_CLUSTER_WRITES_MAX = 60000,
     HF_CLUSTER_EPOCHS_MAX = 4000,
+    HF_CLUSTER_WAITS_MAX = 256,
     HF_CLUSTER_LONG = 150 * 1000, /* bytes of a session that travels in chunks */
 };
 
@@ -71,6 +72,7 @@ struct hf_cluster_options {
     unsigned nodes, backups;
     bool consistent, memory;
     bool narrow;                              /* queues that hold little */
+    bool steady;                              /* no message takes longer than others */
     bool moves, crashes, pauses, joins, cuts; /* what may happen */
     unsigned duration_ms;
     const char *trace; /* NULL: none; "s3": of one session; "": all; borrowed */
@@ -101,9 +103,14 @@ struct hf_cluster {
     bool parted;     /* two sides may both have served: only what follows from that is judged */
     char wrong[400]; /* the first broken promise; empty = none */
     unsigned done[HF_FABRIC_STATUSES];
-    unsigned faults, failovers;
-    uint64_t orphaned_ms[HF_CLUSTER_SESSIONS]; /* when its owner crashed; 0 = answered since */
-    uint64_t failover_ms_max, failover_ms_sum; /* of the first answer after it */
+    unsigned faults;
+    /* Of a session whose owner ended: when somebody first asked for it since. */
+    struct hf_cluster_orphan {
+        bool waits, silent;
+        uint64_t asked_ms; /* 0 = nobody yet */
+    } orphans[HF_CLUSTER_SESSIONS];
+    uint16_t waits_ms[2][HF_CLUSTER_WAITS_MAX]; /* until the first answer: [silent] */
+    unsigned wait_count[2];
     struct hf_fabric_counts total;
 };
 

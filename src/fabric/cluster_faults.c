@@ -33,13 +33,13 @@ void hf_cluster_heal(struct hf_cluster *cluster)
     cluster->heal_ms = 0;
 }
 
-/* From here on the sessions of a node whose end is seen at once wait for their next answer. */
-static void orphan(struct hf_cluster *cluster, unsigned victim)
+/* From here on the sessions of a node wait for their next answer. */
+static void orphan(struct hf_cluster *cluster, unsigned victim, bool silent)
 {
     for (unsigned i = 0; i < HF_CLUSTER_SESSIONS; i++) {
         const struct hf_cluster_value *value = &cluster->nodes[victim].values[i];
         if (value->present && value->record.state == HF_RECORD_OWNER)
-            cluster->orphaned_ms[i] = cluster->now_ms;
+            cluster->orphans[i] = (struct hf_cluster_orphan){.waits = true, .silent = silent};
     }
 }
 
@@ -49,8 +49,7 @@ static void crash(struct hf_cluster *cluster, unsigned victim)
     bool cut_first = draw(cluster, 2) == 0; /* the link goes before the node does */
     if (cut_first)
         set_cut(cluster, 1u << victim, false);
-    else if (!silent)
-        orphan(cluster, victim);
+    orphan(cluster, victim, silent || cut_first);
     hf_cluster_end(cluster, victim, silent);
     for (unsigned i = 0; i < cluster->options.nodes; i++)
         cluster->links[i][victim].cut = cluster->links[victim][i].cut = false;
@@ -63,6 +62,7 @@ static void cause(struct hf_cluster *cluster, unsigned kind, unsigned victim)
     case 0:
         return crash(cluster, victim);
     case 1:
+        orphan(cluster, victim, true);
         node->paused = true;
         node->resume_ms = cluster->now_ms + 100 + draw(cluster, PAUSE_MS_MAX);
         return;

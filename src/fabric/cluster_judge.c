@@ -118,18 +118,17 @@ static void judge_read(struct hf_cluster *cluster, struct hf_cluster_client *cli
         raise_floor(cluster, session, client->seen);
 }
 
-/* How long the first answer took after the owner crashed. */
+/* How long a session's users waited after its owner ended, tries that failed included. */
 static void measure(struct hf_cluster *cluster, const struct hf_cluster_client *client)
 {
-    uint64_t since_ms = cluster->orphaned_ms[client->session];
-    if (since_ms == 0 || client->asked_ms < since_ms)
+    struct hf_cluster_orphan *orphan = &cluster->orphans[client->session];
+    if (!orphan->waits || orphan->asked_ms == 0 || client->asked_ms < orphan->asked_ms)
         return;
-    uint64_t took_ms = cluster->now_ms - client->asked_ms;
-    cluster->orphaned_ms[client->session] = 0;
-    cluster->failovers++;
-    cluster->failover_ms_sum += took_ms;
-    if (took_ms > cluster->failover_ms_max)
-        cluster->failover_ms_max = took_ms;
+    unsigned *count = &cluster->wait_count[orphan->silent];
+    orphan->waits = false;
+    if (*count < HF_CLUSTER_WAITS_MAX)
+        cluster->waits_ms[orphan->silent][(*count)++] =
+            (uint16_t)(cluster->now_ms - orphan->asked_ms);
 }
 
 void hf_cluster_finished(struct hf_cluster *cluster, struct hf_cluster_client *client)
@@ -137,7 +136,7 @@ void hf_cluster_finished(struct hf_cluster *cluster, struct hf_cluster_client *c
     unsigned status = client->op.status;
     cluster->done[status]++;
     bool answered = status == HF_FABRIC_OK || status == HF_FABRIC_DEGRADED;
-    if (answered)
+    if (answered || status == HF_FABRIC_MISS || status == HF_FABRIC_DROPPED)
         measure(cluster, client);
     if (client->kind == HF_CLUSTER_READ) {
         if (answered || status == HF_FABRIC_MISS)

@@ -71,7 +71,29 @@ static void send_grant(struct hf_fabric *f, struct hf_slice id, unsigned to,
         hf_queue_send(f, to, grant);
 }
 
-static uint32_t next_epoch(const struct hf_fabric *f, const struct hf_activity *activity,
+static bool somebody_is_missing(const struct hf_fabric *f)
+{
+    for (unsigned i = 0; i < f->rank->count; i++)
+        if (i != f->self && f->peers[i].status == HF_PEER_DEAD && !f->peers[i].gone)
+            return true;
+    return false;
+}
+
+/* A node that is cut off grants on until its leases end. What the larger part grants afterwards
+ * must win over that when they meet, so the first epoch after it fell silent leaps ahead; that was
+ * done for a record is remembered, and forgotten for another in its place, which costs one more. */
+uint32_t hf_home_epoch(struct hf_fabric *f, uint64_t hash, uint32_t epoch)
+{
+    struct hf_leap *leap = &f->leaps[hash % HF_FABRIC_BRAKES];
+    bool leaped = leap->hash == hash && leap->outage == f->outage;
+    if (f->settings.consistent && !leaped && somebody_is_missing(f)) {
+        *leap = (struct hf_leap){hash, f->outage};
+        epoch += HF_FABRIC_LEAP << HF_FABRIC_GRANTER_BITS;
+    }
+    return hf_record_next_epoch(epoch, f->self);
+}
+
+static uint32_t next_epoch(struct hf_fabric *f, const struct hf_activity *activity,
                            const struct hf_fabric_record *record, uint32_t requested)
 {
     uint32_t most = f->epoch_high[hf_digest_bucket(activity->hash)];
@@ -79,7 +101,7 @@ static uint32_t next_epoch(const struct hf_fabric *f, const struct hf_activity *
     most = known > most ? known : most;
     most = activity->epoch_seen > most ? activity->epoch_seen : most;
     most = requested > most ? requested : most;
-    return hf_record_next_epoch(most, f->self);
+    return hf_home_epoch(f, activity->hash, most);
 }
 
 /* Whom the new owner relieves of its copy once others have theirs: the owner before it. When that
@@ -168,17 +190,6 @@ static void decide_absent(struct hf_fabric *f, struct hf_activity *activity,
     hf_home_reply(f, hf_activity_id(activity), request->origin, request->number, status);
 }
 
-static void relay(struct hf_fabric *f, struct hf_activity *activity, unsigned owner,
-                  const struct hf_request *request)
-{
-    struct hf_wire_message m = {.type = HF_WIRE_RELAY, .number = request->number};
-    m.id = hf_activity_id(activity);
-    m.node = request->origin;
-    m.flags = request->flags & (HF_OP_RELEASE - 1);
-    m.bytes = hf_slice(request->bytes, request->size);
-    hf_queue_send(f, owner, &m);
-}
-
 /* The home takes the record itself when the requester may not. */
 void hf_home_adopt(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
                    uint64_t hash)
@@ -187,7 +198,7 @@ void hf_home_adopt(struct hf_fabric *f, struct hf_fabric_record *record, struct 
     hf_record_describe(f, record, false, &grant);
     grant.base = record->version;
     hf_record_forget_epoch(f, hash, record->version.epoch);
-    grant.version.epoch = hf_record_next_epoch(f->epoch_high[hf_digest_bucket(hash)], f->self);
+    grant.version.epoch = hf_home_epoch(f, hash, f->epoch_high[hf_digest_bucket(hash)]);
     grant.status = (uint8_t)f->self;
     grant.state = HF_RECORD_NONE;
     f->counts.promotions++;
@@ -245,12 +256,13 @@ static enum hf_decision decide_elsewhere(struct hf_fabric *f, struct hf_activity
         activity->denied = !activity->yielded;
         return HF_DECISION_AGAIN;
     }
-    if (wants_pull(f, activity, request)) {
+    if (request->flags & HF_OP_REFUSED || wants_pull(f, activity, request)) {
         start_transfer(f, activity, record, request->origin);
         return HF_DECISION_WAIT;
     }
-    relay(f, activity, record->owner, request);
-    return HF_DECISION_MADE;
+    if (hf_relay_send(f, hf_activity_id(activity), record->owner, request))
+        return HF_DECISION_MADE;
+    return HF_DECISION_WAIT; /* for a link, or for room in its queue */
 }
 
 static bool requester_knows_more(const struct hf_fabric_record *record,

@@ -17,6 +17,7 @@ static void init_peer(struct hf_peer *p)
     hf_queue_init(&p->queue);
     for (unsigned lane = 0; lane < HF_WIRE_LANES; lane++)
         hf_list_init(&p->needs[lane]);
+    hf_list_init(&p->relayed);
 }
 
 static bool settings_valid(const struct hf_fabric_settings *settings, const struct hf_rank *rank)
@@ -45,6 +46,7 @@ int hf_fabric_new(const struct hf_fabric_settings *settings, const struct hf_ran
     f->status = HF_PEER_SYNCING;
     f->incarnation = settings->incarnation;
     f->generation = 1;
+    f->outage = 1;
     for (unsigned i = 0; i < HF_FABRIC_BUCKETS; i++)
         f->epoch_high[i] = settings->epoch_floor << HF_FABRIC_GRANTER_BITS;
     for (unsigned i = 0; i < rank->count; i++)
@@ -102,6 +104,7 @@ void hf_fabric_free(struct hf_fabric **fabric)
     for (unsigned i = 0; i < f->rank->count; i++) {
         hf_queue_fini(&f->peers[i].queue);
         hf_sync_fini(&f->peers[i].sync);
+        hf_relay_forget(&f->peers[i]);
         free(f->peers[i].partial);
     }
     f->magic = 0;
@@ -128,6 +131,7 @@ static void reset_link(struct hf_fabric *f, unsigned peer)
     p->partial_size = p->partial_whole = 0;
     hf_copies_unlinked(f, peer);
     hf_operation_unlinked(f, peer);
+    hf_relay_unlinked(f, peer, false);
     hf_sync_unlinked(f, peer);
     memset(p->sent, 0, sizeof(p->sent));
     memset(p->taken, 0, sizeof(p->taken));
@@ -291,6 +295,7 @@ void hf_fabric_tick(struct hf_fabric *f, uint64_t now_ms)
     hf_membership_tick(f);
     hf_membership_settle(f);
     hf_copies_tick(f);
+    hf_relay_tick(f);
     hf_home_tick(f);
     hf_operation_tick(f);
     hf_sync_tick(f);

@@ -7,22 +7,26 @@
 enum {
     HF_FABRIC_MAGIC = 0x4fab21c5,
     HF_FABRIC_NOBODY = 0xffff,
-    HF_FABRIC_GRANTER_BITS = 8,    /* of an epoch: who granted it */
-    HF_FABRIC_BUCKETS = 1024,      /* of a digest */
-    HF_FABRIC_LISTED = 32,         /* records of one VERSIONS message */
-    HF_FABRIC_SCAN = 2000,         /* records looked at in a tick, for each scan */
-    HF_FABRIC_ADOPTED = 256,       /* orphans adopted in a tick */
-    HF_FABRIC_SYNC_RETRY_MS = 500, /* a resync without progress begins anew */
-    HF_FABRIC_RELEASED_MS = 5000,  /* a released copy leaves a pointer for this long */
-    HF_FABRIC_RETRY_MS = 5,        /* until a request that was sent away is repeated */
-    HF_FABRIC_DIRTY = 1024,        /* chains of operations that wait for acknowledgements */
-    HF_FABRIC_ACTIVE = 1024,       /* chains of activities */
-    HF_FABRIC_BRAKES = 1024,       /* records whose moves are remembered */
-    HF_FABRIC_BRAKE_MOVES = 3,     /* more moves than this in */
+    HF_FABRIC_GRANTER_BITS = 8,     /* of an epoch: who granted it */
+    HF_FABRIC_BUCKETS = 1024,       /* of a digest */
+    HF_FABRIC_LISTED = 32,          /* records of one VERSIONS message */
+    HF_FABRIC_SCAN = 2000,          /* records looked at in a tick, for each scan */
+    HF_FABRIC_ADOPTED = 256,        /* orphans adopted in a tick */
+    HF_FABRIC_SYNC_RETRY_MS = 500,  /* a resync without progress begins anew */
+    HF_FABRIC_SYNC_AGAIN_MS = 1000, /* and a finished one is repeated after that, */
+    HF_FABRIC_SYNC_AGAINS = 2,    /* so often: the two may have seen a change at different times */
+    HF_FABRIC_RELEASED_MS = 5000, /* a released copy leaves a pointer for this long */
+    HF_FABRIC_RETRY_MS = 5,       /* until a request that was sent away is repeated */
+    HF_FABRIC_DIRTY = 1024,       /* chains of operations that wait for acknowledgements */
+    HF_FABRIC_ACTIVE = 1024,      /* chains of activities */
+    HF_FABRIC_BRAKES = 1024,      /* records whose moves are remembered */
+    HF_FABRIC_LEAP = 256,      /* more epochs than a cut-off home grants to one record in a lease */
+    HF_FABRIC_BRAKE_MOVES = 3, /* more moves than this in */
     HF_FABRIC_BRAKE_WINDOW_MS = 2000,
     HF_FABRIC_BRAKE_PIN_MS = 5000,     /* pin a record for this long */
     HF_FABRIC_DEADLINE_STEP_MS = 1000, /* a deadline is sent when it moved by this, or by 1 % */
     HF_FABRIC_REQUESTS_MAX = 64,       /* waiting at a home for one record */
+    HF_FABRIC_RELAYED_MAX = 4096,      /* relayed to one owner, and remembered in case it ends */
 };
 
 enum hf_peer_status { HF_PEER_DEAD, HF_PEER_SYNCING, HF_PEER_READY, HF_PEER_LEAVING };
@@ -30,7 +34,9 @@ enum hf_peer_status { HF_PEER_DEAD, HF_PEER_SYNCING, HF_PEER_READY, HF_PEER_LEAV
 enum hf_peer_flag { HF_PEER_COUNTS_YOU = 1 }; /* HEARTBEAT */
 enum hf_answer_flag { HF_ANSWER_YIELDED = 1, HF_ANSWER_PULLED = 2, HF_ANSWER_VALUE = 4 };
 enum hf_nack_flag { HF_NACK_STALE = 1, HF_NACK_BULK = 2, HF_NACK_FULL = 4 };
-enum { HF_OP_RELEASE = 64, HF_OP_REMOTE = 128 }; /* flags of operations of our own making */
+/* Flags beside those of enum hf_fabric_flag: of a REQUEST whose owner, as the home told, serves it
+ * no longer; of operations of our own making. */
+enum { HF_OP_REFUSED = 32, HF_OP_RELEASE = 64, HF_OP_REMOTE = 128 };
 enum hf_sync_flag { HF_SYNC_LAST = 1 };
 
 struct hf_queue_bulk { /* a message longer than a chunk, or behind one of the same record */
@@ -53,6 +59,8 @@ enum hf_sync_step { HF_SYNC_IDLE, HF_SYNC_SUMMING, HF_SYNC_ASKED, HF_SYNC_LISTIN
 struct hf_sync { /* both directions of one pair */
     /* Telling: what we hold, to the peer. */
     bool wanted;
+    unsigned agains;
+    uint64_t again_ms;
     enum hf_sync_step step;
     uint64_t view, cursor, progress_ms;
     uint64_t *sums; /* owned [BUCKETS]; allocated on first use */
@@ -80,6 +88,8 @@ struct hf_peer {
     uint64_t sent[HF_WIRE_LANES], taken[HF_WIRE_LANES], told[HF_WIRE_LANES]; /* REPLICATE numbers */
     uint64_t acked[HF_WIRE_LANES];
     struct hf_list needs[HF_WIRE_LANES];
+    struct hf_list relayed; /* what it was to do for others, youngest last */
+    unsigned relayed_count;
     struct hf_queue queue;
     char *partial; /* owned: a message that arrives in chunks */
     size_t partial_size, partial_whole;
@@ -103,6 +113,7 @@ struct hf_activity {        /* a record about which something is under way */
     uint64_t hash, visited; /* visited: the round that saw it last */
     struct hf_list parked;  /* our operations that wait for an owner, in order */
     bool asked;             /* the first of them was sent to `asked_peer` */
+    bool refused;           /* by the owner that the home named */
     bool outdated;          /* and what that peer grants is not to be taken any more */
     bool advancing, deciding;
     uint8_t asked_peer;
@@ -125,6 +136,11 @@ struct hf_activity {        /* a record about which something is under way */
 struct hf_brake {
     uint64_t hash, window_ms, pinned_until_ms;
     unsigned moves;
+};
+
+struct hf_leap { /* a record whose epoch stands above what a missing node may have granted */
+    uint64_t hash;
+    uint32_t outage;
 };
 
 struct hf_fabric {
@@ -151,6 +167,8 @@ struct hf_fabric {
     uint64_t round; /* counts hf_activity_each */
     unsigned depth; /* of calls: a finished operation may start the next inside */
     struct hf_brake brakes[HF_FABRIC_BRAKES];
+    struct hf_leap leaps[HF_FABRIC_BRAKES];
+    uint32_t outage; /* counts nodes that fell silent */
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
     bool adopting, handed_over, left_behind;
     char *scratch; /* owned; a frame being built */
@@ -217,6 +235,8 @@ bool hf_record_take(struct hf_fabric *f, struct hf_slice id, uint64_t hash,
 /* What is known here is older than what the message tells. */
 /* No epoch up to this one is granted again for records with this hash. */
 void hf_record_forget_epoch(struct hf_fabric *f, uint64_t hash, uint32_t epoch);
+/* The epoch of a grant that comes after `epoch`. */
+uint32_t hf_home_epoch(struct hf_fabric *f, uint64_t hash, uint32_t epoch);
 bool hf_record_loses(const struct hf_fabric_record *mine, const struct hf_wire_message *m);
 uint32_t hf_record_next_epoch(uint32_t epoch, unsigned granter);
 
@@ -308,6 +328,16 @@ void hf_home_adopt(struct hf_fabric *f, struct hf_fabric_record *record, struct 
 /* backup.c */
 void hf_backup_replicate(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 
+/* relay.c: operations that a home sent on to the owner of their record */
+/* False: not sent, nothing is under way. */
+bool hf_relay_send(struct hf_fabric *f, struct hf_slice id, unsigned owner,
+                   const struct hf_request *request);
+/* The owner's link ended: reads are asked again. With `gone` writes too are told that nobody knows
+ * what became of them; else their answer may still come. */
+void hf_relay_unlinked(struct hf_fabric *f, unsigned owner, bool gone);
+void hf_relay_tick(struct hf_fabric *f);
+void hf_relay_forget(struct hf_peer *p);
+
 /* brake.c */
 bool hf_brake_pinned(const struct hf_fabric *f, uint64_t hash);
 void hf_brake_moved(struct hf_fabric *f, uint64_t hash);
@@ -319,6 +349,8 @@ void hf_sync_different(struct hf_fabric *f, unsigned peer, const struct hf_wire_
 bool hf_sync_versions(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 void hf_sync_pull(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 void hf_sync_pulled(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+/* Who lives has changed: with whoever does, all is compared. */
+void hf_sync_wanted(struct hf_fabric *f);
 void hf_sync_unlinked(struct hf_fabric *f, unsigned peer);
 void hf_sync_tick(struct hf_fabric *f);
 

@@ -139,8 +139,7 @@ void hf_membership_settle(struct hf_fabric *f)
         beat_all(f);
         f->adopting = true;
         f->adopt_cursor = 0;
-        for (unsigned i = 0; i < f->rank->count; i++)
-            f->peers[i].sync.wanted |= i != f->self && hf_membership_alive(f, i);
+        hf_sync_wanted(f);
         hf_home_reconsider(f);
         hf_copies_resend(f);
     }
@@ -156,11 +155,13 @@ void hf_membership_dead(struct hf_fabric *f, unsigned peer, bool gone)
     if (p->status == HF_PEER_DEAD)
         return;
     p->status = HF_PEER_DEAD;
+    f->outage += !gone;
     p->ready_incarnation = 0;
     hf_membership_changed(f); /* first: what follows may decide, and must not take the old view */
     hf_sync_unlinked(f, peer);
     hf_copies_unlinked(f, peer);
     hf_operation_unlinked(f, peer);
+    hf_relay_unlinked(f, peer, true);
 }
 
 /* What we own is ours no longer until its home says so anew; we grant nothing until told all. */

@@ -33,6 +33,9 @@ static void ask_home(struct hf_fabric *f, struct hf_activity *activity, struct h
     m.flags = op->flags;
     if (f->status == HF_PEER_LEAVING)
         m.flags |= HF_FABRIC_STAYS;
+    if (activity->refused)
+        m.flags |= HF_OP_REFUSED;
+    activity->refused = false;
     activity->asked = true;
     activity->outdated = false;
     activity->asked_peer = (uint8_t)home;
@@ -121,6 +124,7 @@ void hf_operation_result(struct hf_fabric *f, unsigned peer, const struct hf_wir
         return;
     activity->asked = false;
     if (m->status == HF_FABRIC_RETRY) {
+        activity->refused = peer != activity->asked_peer;
         activity->retry_ms = f->now_ms + HF_FABRIC_RETRY_MS;
         return;
     }

@@ -154,7 +154,7 @@ void hf_owner_execute(struct hf_fabric *f, struct hf_fabric_record *record, stru
 void hf_owner_execute_for(struct hf_fabric *f, struct hf_fabric_record *record, unsigned origin,
                           const struct hf_wire_message *m)
 {
-    uint8_t flags = (uint8_t)((m->flags & (HF_OP_RELEASE - 1)) | HF_OP_REMOTE);
+    uint8_t flags = (uint8_t)((m->flags & (HF_OP_REFUSED - 1)) | HF_OP_REMOTE);
     struct made *made = make(m->id, hf_rank_hash(m->id), m->bytes, flags);
     if (made == NULL)
         return;

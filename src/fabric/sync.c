@@ -104,9 +104,20 @@ static void begin(struct hf_fabric *f, struct hf_sync *s)
     s->progress_ms = f->now_ms;
 }
 
+/* What was sent before the peer had learned of the change it dropped as not meant for it. */
+static bool again(const struct hf_fabric *f, struct hf_sync *s)
+{
+    if (s->agains == 0 || f->now_ms < s->again_ms)
+        return false;
+    s->agains--;
+    s->again_ms = f->now_ms + 3 * HF_FABRIC_SYNC_AGAIN_MS;
+    return true;
+}
+
 static void tell(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
+    s->wanted |= again(f, s);
     bool stuck = s->step != HF_SYNC_IDLE && f->now_ms - s->progress_ms > HF_FABRIC_SYNC_RETRY_MS;
     if (stuck || (s->wanted && (s->step == HF_SYNC_IDLE || s->view != f->view)))
         begin(f, s);
@@ -267,6 +278,18 @@ void hf_sync_pulled(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
         return;
     s->pulls--;
     go_on(f, peer);
+}
+
+void hf_sync_wanted(struct hf_fabric *f)
+{
+    for (unsigned i = 0; i < f->rank->count; i++) {
+        struct hf_sync *s = &f->peers[i].sync;
+        if (i == f->self || !hf_membership_alive(f, i))
+            continue;
+        s->wanted = true;
+        s->agains = HF_FABRIC_SYNC_AGAINS;
+        s->again_ms = f->now_ms + HF_FABRIC_SYNC_AGAIN_MS;
+    }
 }
 
 void hf_sync_unlinked(struct hf_fabric *f, unsigned peer)
