@@ -12,12 +12,12 @@ static int set_on(int fd, int level, int option, int value)
     return setsockopt(fd, level, option, &value, sizeof(value)) == 0 ? 0 : -errno;
 }
 
-static int set_options(int fd, const struct hf_address *address)
+static int set_options(int fd, const struct hf_address *address, bool shared)
 {
     if (address->any.sa_family == AF_UNIX)
         return 0;
     int error = set_on(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (error == 0)
+    if (error == 0 && shared)
         error = set_on(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (error == 0 && address->any.sa_family == AF_INET6) {
         bool any = IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr);
@@ -40,9 +40,9 @@ static bool remove_stale_file(const struct hf_address *address)
     return stale && unlink(address->local.sun_path) == 0;
 }
 
-static int bind_and_listen(int fd, const struct hf_address *address)
+static int bind_and_listen(int fd, const struct hf_address *address, bool shared)
 {
-    int error = set_options(fd, address);
+    int error = set_options(fd, address, shared);
     if (error != 0)
         return error;
     int bound = bind(fd, &address->any, address->size);
@@ -56,23 +56,23 @@ static int bind_and_listen(int fd, const struct hf_address *address)
     return 0;
 }
 
-static int listen_on(const struct hf_address *address)
+static int listen_on(const struct hf_address *address, bool shared)
 {
     int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    int error = bind_and_listen(fd, address);
+    int error = bind_and_listen(fd, address, shared);
     if (error == 0)
         return fd;
     close(fd);
     return error;
 }
 
-int hf_listen(const struct hf_address *address)
+static int listen_or_ipv4(const struct hf_address *address, bool shared)
 {
     REQUIRE(address != NULL);
     REQUIRE(address->size > 0);
-    int fd = listen_on(address);
+    int fd = listen_on(address, shared);
     bool no_ipv6 = fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL;
     if (!no_ipv6 || address->any.sa_family != AF_INET6 ||
         !IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr))
@@ -80,7 +80,17 @@ int hf_listen(const struct hf_address *address)
     struct hf_address ipv4 = {.size = sizeof(ipv4.v4)};
     ipv4.v4.sin_family = AF_INET;
     ipv4.v4.sin_port = address->v6.sin6_port;
-    return listen_on(&ipv4);
+    return listen_on(&ipv4, shared);
+}
+
+int hf_listen(const struct hf_address *address)
+{
+    return listen_or_ipv4(address, true);
+}
+
+int hf_listen_alone(const struct hf_address *address)
+{
+    return listen_or_ipv4(address, false);
 }
 
 static void apply_pause(struct hf_listener *listener)

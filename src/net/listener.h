@@ -26,6 +26,9 @@ struct hf_listener {
  * path; a socket file that nobody listens on is replaced). [::] takes IPv4 too, and is 0.0.0.0 on a
  * system without IPv6. Descriptor or negative errno. */
 int hf_listen(const struct hf_address *address);
+/* The same without SO_REUSEPORT: -EADDRINUSE while another socket listens there, so that whoever
+ * connects knows whom it reaches. */
+int hf_listen_alone(const struct hf_address *address);
 /* Takes over fd, a listening non-blocking socket; on failure it stays the caller's. `accepted` may
  * pause or close the listener. 0 or negative errno. */
 int hf_listener_open(struct hf_listener *listener, struct hf_loop *loop, int fd,

@@ -207,6 +207,22 @@ static void two_listeners_share_a_port_and_ipv4_reaches_the_dual_stack_one(void 
     run_until_accepted(1);
 }
 
+static void who_listens_alone_shares_no_port(void **state)
+{
+    struct hf_address address = {.size = sizeof(address.local)}, wanted;
+    assert_int_equal(hf_address_parse(HF_SLICE("127.0.0.1:0"), &wanted), 0);
+    int alone = hf_listen_alone(&wanted);
+    assert_true(alone >= 0);
+    assert_int_equal(getsockname(alone, &address.any, &address.size), 0);
+    assert_int_equal(hf_listen_alone(&address), -EADDRINUSE);
+    assert_int_equal(hf_listen(&address), -EADDRINUSE);
+    close(alone);
+    int shared = hf_listen(&address);
+    assert_true(shared >= 0);
+    assert_int_equal(hf_listen_alone(&address), -EADDRINUSE);
+    close(shared);
+}
+
 static void a_local_socket_replaces_a_dead_one_only(void **state)
 {
     char directory[] = "/tmp/holdfast-listener-XXXXXX";
@@ -258,6 +274,7 @@ int main(void)
         LISTENER_TEST(accepted_may_close_the_listener),
         LISTENER_TEST(used_up_descriptors_pause_it_for_a_while),
         LISTENER_TEST(two_listeners_share_a_port_and_ipv4_reaches_the_dual_stack_one),
+        cmocka_unit_test(who_listens_alone_shares_no_port),
         LISTENER_TEST(a_local_socket_replaces_a_dead_one_only),
         LISTENER_TEST(what_cannot_be_listened_on_is_an_error),
     };
