@@ -9,8 +9,9 @@
 enum {
     HF_WIRE_PROTOCOL = 1,           /* the version spoken here */
     HF_WIRE_HEAD_SIZE = 5,          /* length (of all that follows it) 4, message number 1 */
-    HF_WIRE_CHUNK_SIZE = 64 * 1024, /* longer messages travel in pieces of this size */
-    HF_WIRE_FRAME_MAX = HF_WIRE_CHUNK_SIZE + 1024 + 128, /* whole frame: content, id, fields */
+    HF_WIRE_CHUNK_SIZE = 62 * 1024, /* longer messages travel in pieces of this size */
+    HF_WIRE_FRAME_MAX = HF_WIRE_CHUNK_SIZE + 1024 + 128, /* whole frame: content, id, fields; one
+                                                          * fits in a connection's buffer */
     HF_WIRE_ID_MAX = 1024,                               /* bytes of a session id */
     HF_WIRE_NONCE_SIZE = 32,
     HF_WIRE_LANES = 2,
