@@ -120,13 +120,13 @@ enum hf_operation_status {
 #define HF_OPERATION_STATUS_ENUM(name, word) HF_OPERATION_##name,
     HF_OPERATION_STATUSES(HF_OPERATION_STATUS_ENUM)
 #undef HF_OPERATION_STATUS_ENUM
-        HF_OPERATION_STATUSES_COUNT
+        HF_OPERATION_STATUS_COUNT
 };
 const char *hf_operation_status_word(enum hf_operation_status status);
 
 /* Fields of a result, wherever they are: in the store, or in an encoded answer. */
 struct hf_operation_fields {
-    const struct hf_store *store;         /* NULL: they are in `encoded` */
+    struct hf_store *store;               /* NULL: they are in `encoded` */
     const struct hf_operation *operation; /* asked the store */
     uint64_t now_ms;
     struct hf_slice encoded;

@@ -70,7 +70,7 @@ uint64_t hf_sessions_key_count(const struct hf_sessions *sessions);
 /* For INFO and stats: what the store holds and what happened to operations. */
 struct hf_sessions_counts {
     uint64_t operations[HF_OPERATION_KINDS];
-    uint64_t statuses[HF_OPERATION_STATUSES_COUNT];
+    uint64_t statuses[HF_OPERATION_STATUS_COUNT];
     uint64_t hits, misses; /* of GET, HASH_GET and HASH_ALL */
 };
 const struct hf_sessions_counts *hf_sessions_counts(const struct hf_sessions *sessions);

@@ -1,0 +1,100 @@
+#include "agent/operation_internal.h"
+#include "base/assert.h"
+#include <stdlib.h>
+
+const char *hf_operation_kind_word(enum hf_operation_kind kind)
+{
+    static const char *const words[HF_OPERATION_KINDS] = {
+        [HF_OPERATION_GET] = "get",           [HF_OPERATION_SET] = "set",
+        [HF_OPERATION_DELETE] = "delete",     [HF_OPERATION_EXPIRE] = "expire",
+        [HF_OPERATION_EXTEND] = "extend",     [HF_OPERATION_ADD] = "add",
+        [HF_OPERATION_HASH_GET] = "hash_get", [HF_OPERATION_HASH_ALL] = "hash_all",
+        [HF_OPERATION_HASH_SET] = "hash_set", [HF_OPERATION_HASH_DELETE] = "hash_delete",
+        [HF_OPERATION_HASH_ADD] = "hash_add", [HF_OPERATION_DUMP] = "dump",
+        [HF_OPERATION_RESTORE] = "restore",
+    };
+    REQUIRE(kind < HF_OPERATION_KINDS);
+    return words[kind];
+}
+
+const char *hf_operation_status_word(enum hf_operation_status status)
+{
+    static const char *const words[] = {
+#define HF_OPERATION_STATUS_WORD(name, word) word,
+        HF_OPERATION_STATUSES(HF_OPERATION_STATUS_WORD)
+#undef HF_OPERATION_STATUS_WORD
+    };
+    REQUIRE(status < HF_OPERATION_STATUS_COUNT);
+    return words[status];
+}
+
+bool hf_operation_writes(const struct hf_operation *operation)
+{
+    switch ((enum hf_operation_kind)operation->kind) {
+    case HF_OPERATION_GET:
+    case HF_OPERATION_HASH_GET:
+    case HF_OPERATION_HASH_ALL:
+    case HF_OPERATION_DUMP:
+        return false;
+    case HF_OPERATION_SET:
+    case HF_OPERATION_DELETE:
+    case HF_OPERATION_EXPIRE:
+    case HF_OPERATION_EXTEND:
+    case HF_OPERATION_ADD:
+    case HF_OPERATION_HASH_SET:
+    case HF_OPERATION_HASH_DELETE:
+    case HF_OPERATION_HASH_ADD:
+    case HF_OPERATION_RESTORE:
+    case HF_OPERATION_KINDS:
+        break;
+    }
+    return true;
+}
+
+struct hf_operation_result hf_operation_failed(enum hf_operation_status status)
+{
+    return (struct hf_operation_result){.status = (uint8_t)status,
+                                        .deadline_ms = HF_DEADLINE_NEVER};
+}
+
+void hf_operation_scratch_fini(struct hf_operation_scratch *scratch)
+{
+    free(scratch->bytes);
+    *scratch = (struct hf_operation_scratch){0};
+}
+
+/* ---- fields of a result in the store; those in bytes: operation_wire.c ---- */
+
+static bool next_named(const struct hf_operation_fields *fields, struct hf_operation_cursor *cursor,
+                       struct hf_operation_field *ret_field)
+{
+    const struct hf_operation *operation = fields->operation;
+    if (cursor->index >= operation->field_count)
+        return false;
+    ret_field->name = operation->fields[cursor->index++];
+    ret_field->value = hf_slice(NULL, 0);
+    ret_field->present = hf_store_hash_get(fields->store, &operation->key, ret_field->name,
+                                           fields->now_ms, &ret_field->value) == HF_STORE_OK;
+    return true;
+}
+
+static bool next_stored(const struct hf_operation_fields *fields,
+                        struct hf_operation_cursor *cursor, struct hf_operation_field *ret_field)
+{
+    struct hf_store_field field;
+    if (fields->operation->kind == HF_OPERATION_HASH_GET)
+        return next_named(fields, cursor, ret_field);
+    if (!hf_store_hash_next(fields->store, &fields->operation->key, fields->now_ms, &cursor->store,
+                            &field))
+        return false;
+    *ret_field = (struct hf_operation_field){field.name, field.value, true};
+    return true;
+}
+
+bool hf_operation_next_field(const struct hf_operation_result *result,
+                             struct hf_operation_cursor *cursor,
+                             struct hf_operation_field *ret_field)
+{
+    return result->fields.store ? next_stored(&result->fields, cursor, ret_field)
+                                : hf_operation_next_encoded(result, cursor, ret_field);
+}
