@@ -32,6 +32,7 @@ struct hf_sessions_call {
     /* The service's. */
     struct hf_sessions *sessions;
     void *pending; /* the backend's, while it is under way; else NULL */
+    void *carrier; /* the connection that it went through (front.h) */
 };
 
 /* ---- for front ends ---- */
