@@ -152,6 +152,8 @@ static struct answer answer_request(struct hf_admin *admin, const struct exchang
     case HF_ADMIN_METRICS:
         return answer_metrics();
     case HF_ADMIN_STATUS:
+        if (admin->hooks.status)
+            return answer_json(MHD_HTTP_OK, admin->hooks.status(admin->hooks.user, &times));
         return answer_json(MHD_HTTP_OK, hf_admin_status_document(config, &times));
     case HF_ADMIN_SERVERS:
         return answer_json(MHD_HTTP_OK, hf_admin_servers_document(config, &times));
@@ -247,6 +249,14 @@ static bool take_body(struct exchange *exchange, const char *bytes, size_t size)
     return true;
 }
 
+static struct hf_admin_route route_of(const struct hf_admin *admin, const char *path)
+{
+    struct hf_admin_route route = hf_admin_route(hf_slice_text(path));
+    bool common = route.endpoint == HF_ADMIN_METRICS || route.endpoint == HF_ADMIN_STATUS;
+    return admin->hooks.status && !common ? (struct hf_admin_route){.endpoint = HF_ADMIN_NOWHERE}
+                                          : route;
+}
+
 /* Called once for the head, for each piece of the body, and at the end.
  * rule zero: libmicrohttpd sets the parameters. */
 static enum MHD_Result handle(void *user, struct MHD_Connection *connection, const char *path,
@@ -261,7 +271,7 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *connection, con
         exchange = *request = calloc(1, sizeof(*exchange));
     if (!exchange)
         return MHD_NO;
-    exchange->route = hf_admin_route(hf_slice_text(path));
+    exchange->route = route_of(admin, path);
     if (first)
         return begin(admin, connection, method, exchange);
     if (*body_size > 0) {
@@ -304,7 +314,8 @@ static void collect(struct hf_metrics_collector *self, struct hf_metrics_writer 
     hf_metrics_head(writer, "holdfast_config_generation", "Counts the configurations in use.",
                     "gauge");
     hf_metrics_row(writer, "holdfast_config_generation", "", (double)config->generation);
-    hf_admin_write_servers(writer, config, now_ms);
+    if (!admin->hooks.status)
+        hf_admin_write_servers(writer, config, now_ms);
     hf_config_unref(&config);
 }
 

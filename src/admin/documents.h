@@ -1,14 +1,7 @@
 /* What the admin API says, as JSON. Reads a snapshot and the living servers, changes neither, save
  * hf_admin_change. Threads: any. Layer: admin. */
 #pragma once
-#include "model/config.h"
-#include <jansson.h>
-
-struct hf_admin_times {  /* of the answer, and of the process */
-    uint64_t now_ms;     /* monotonic */
-    uint64_t wall_ms;    /* since 1970 */
-    uint64_t started_ms; /* monotonic: when the admin server began */
-};
+#include "admin/admin.h"
 
 /* New references, NULL without memory. */
 json_t *hf_admin_status_document(const struct hf_config *config,

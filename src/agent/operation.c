@@ -4,14 +4,10 @@
 
 const char *hf_operation_kind_word(enum hf_operation_kind kind)
 {
-    static const char *const words[HF_OPERATION_KINDS] = {
-        [HF_OPERATION_GET] = "get",           [HF_OPERATION_SET] = "set",
-        [HF_OPERATION_DELETE] = "delete",     [HF_OPERATION_EXPIRE] = "expire",
-        [HF_OPERATION_EXTEND] = "extend",     [HF_OPERATION_ADD] = "add",
-        [HF_OPERATION_HASH_GET] = "hash_get", [HF_OPERATION_HASH_ALL] = "hash_all",
-        [HF_OPERATION_HASH_SET] = "hash_set", [HF_OPERATION_HASH_DELETE] = "hash_delete",
-        [HF_OPERATION_HASH_ADD] = "hash_add", [HF_OPERATION_DUMP] = "dump",
-        [HF_OPERATION_RESTORE] = "restore",
+    static const char *const words[] = {
+#define HF_OPERATION_KIND_WORD(name, word) word,
+        HF_OPERATION_KIND_ROWS(HF_OPERATION_KIND_WORD)
+#undef HF_OPERATION_KIND_WORD
     };
     REQUIRE(kind < HF_OPERATION_KINDS);
     return words[kind];

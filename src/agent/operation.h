@@ -25,21 +25,28 @@
 
 enum { HF_OPERATION_FORMAT = 1 }; /* first byte of what is encoded; another one is refused */
 
+/* A row: enum, word (of metrics). */
+#define HF_OPERATION_KIND_ROWS(X)                                                                  \
+    X(GET, "get")                                                                                  \
+    X(SET, "set")                                                                                  \
+    X(DELETE, "delete")                                                                            \
+    X(EXPIRE, "expire")                                                                            \
+    X(EXTEND, "extend")                                                                            \
+    X(ADD, "add")                                                                                  \
+    X(HASH_GET, "hash_get") /* the fields named, in their order, a missing one as such */          \
+    X(HASH_ALL, "hash_all")                                                                        \
+    X(HASH_SET, "hash_set")                                                                        \
+    X(HASH_DELETE, "hash_delete")                                                                  \
+    X(HASH_ADD, "hash_add")                                                                        \
+    X(DUMP, "dump")       /* the key as a blob (store/blob.h), for RESTORE */                      \
+    X(RESTORE, "restore") /* `value` is such a blob; ALWAYS or IF_NEW; MISSING: it holds nothing   \
+                           */
+
 enum hf_operation_kind {
-    HF_OPERATION_GET,
-    HF_OPERATION_SET,
-    HF_OPERATION_DELETE,
-    HF_OPERATION_EXPIRE,
-    HF_OPERATION_EXTEND,
-    HF_OPERATION_ADD,
-    HF_OPERATION_HASH_GET, /* the fields named, in their order, a missing one as such */
-    HF_OPERATION_HASH_ALL,
-    HF_OPERATION_HASH_SET,
-    HF_OPERATION_HASH_DELETE,
-    HF_OPERATION_HASH_ADD,
-    HF_OPERATION_DUMP,    /* the key as a blob (store/blob.h), for RESTORE */
-    HF_OPERATION_RESTORE, /* `value` is such a blob; ALWAYS or IF_NEW; MISSING: it holds nothing */
-    HF_OPERATION_KINDS
+#define HF_OPERATION_KIND_ENUM(name, word) HF_OPERATION_##name,
+    HF_OPERATION_KIND_ROWS(HF_OPERATION_KIND_ENUM)
+#undef HF_OPERATION_KIND_ENUM
+        HF_OPERATION_KINDS
 };
 const char *hf_operation_kind_word(enum hf_operation_kind kind);
 

@@ -241,11 +241,6 @@ void hf_sessions_set_time(struct hf_sessions *sessions, uint64_t now_ms, uint64_
     sessions->wall_ms = wall_ms;
 }
 
-void hf_sessions_set_patterns(struct hf_sessions *sessions, const struct hf_pattern_table *patterns)
-{
-    sessions->settings.patterns = patterns;
-}
-
 int hf_sessions_set_limit(struct hf_sessions *sessions, size_t memory, enum hf_store_full full)
 {
     int result = hf_store_limit(sessions->settings.store, memory, full);

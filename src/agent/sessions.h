@@ -115,8 +115,5 @@ int hf_sessions_new(const struct hf_sessions_settings *settings, struct hf_sessi
 void hf_sessions_free(struct hf_sessions **sessions);
 /* Called by the loop at the beginning of what it does: the time of this turn. */
 void hf_sessions_set_time(struct hf_sessions *sessions, uint64_t now_ms, uint64_t wall_ms);
-/* Reload: borrowed from now on; the old table may be freed. */
-void hf_sessions_set_patterns(struct hf_sessions *sessions,
-                              const struct hf_pattern_table *patterns);
 /* Reload: as hf_store_limit. */
 int hf_sessions_set_limit(struct hf_sessions *sessions, size_t memory, enum hf_store_full full);

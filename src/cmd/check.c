@@ -1,6 +1,6 @@
 /* Says where a configuration is wrong and what to write, or what it promises. */
 #include "cmd/cmd.h"
-#include "config/config.h"
+#include "config/agent.h"
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -182,15 +182,37 @@ static int print_summary(const struct hf_config *config)
     return HF_EXIT_DONE;
 }
 
+static void print_agent(const struct hf_agent_config *config)
+{
+    const struct {
+        const char *name;
+        const struct hf_address *address;
+    } rows[] = {{"redis", &config->redis},
+                {"memcached", &config->memcached},
+                {"admin", &config->process->admin_bind}};
+    char address[HF_ADDRESS_TEXT_MAX];
+    printf("%s: good: agent %s, %llu MiB for sessions, when full: %s\n", config->process->file,
+           config->process->node, (unsigned long long)(config->memory >> 20),
+           config->when_full == HF_STORE_EVICT ? "evict" : "refuse");
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (rows[i].address->size == 0)
+            continue;
+        hf_address_format(rows[i].address, address);
+        printf("  %s: %s\n", rows[i].name, address);
+    }
+}
+
 static int check_agent(const char *file)
 {
     struct hf_config_report report = {0};
-    int result = hf_config_check_agent(file, &report);
+    struct hf_agent_config *config = NULL;
     int code = HF_EXIT_DONE;
+    int result = hf_config_load_agent(file, &config, &report);
     if (result != 0)
         code = tell(file, &report, result);
     else
-        printf("%s: good: an agent's file ('holdfast agent' itself is not supported yet)\n", file);
+        print_agent(config);
+    hf_agent_config_free(&config);
     hf_config_report_fini(&report);
     return code;
 }

@@ -17,6 +17,7 @@ struct hf_command {
 #name, "holdfast " #name, hf_cmd_##name, help                                              \
     }
 static const struct hf_command commands[] = {
+    COMMAND(agent, "keep the sessions of the application beside it"),
     COMMAND(check, "say what is wrong in a configuration, or what it promises"),
     COMMAND(ctl, "see and change a running proxy: status, servers, drain, ready, maintenance"),
     COMMAND(keygen, "make a key file for cookie_keys"),
@@ -24,7 +25,6 @@ static const struct hf_command commands[] = {
     COMMAND(shop, "run the demo application, a small stateful shop"),
     COMMAND(simulate, "say how a pool spreads users, and whom each event moves, at scale"),
     COMMAND(version, "print the version and what it was built with"),
-    COMMAND(agent, "(not supported yet) keep the sessions of the server beside it"),
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 

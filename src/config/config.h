@@ -32,8 +32,8 @@ int hf_config_load(const char *file, bool generate_keys, struct hf_config **ret_
 /* The same from memory; relative paths start at the folder of `name`. */
 int hf_config_load_text(struct hf_slice text, const char *name, bool generate_keys,
                         struct hf_config **ret_config, struct hf_config_report *report);
-/* Validates an agent's file (a mapping with `agent:`); running one is not supported yet. */
-int hf_config_check_agent(const char *file, struct hf_config_report *report);
+/* Validates agents' documents as they are, without the secrets that they name. Reading one to run
+ * by it: agent.h. */
 int hf_config_check_agent_text(struct hf_slice text, const char *name,
                                struct hf_config_report *report);
 /* The worst case that the configuration promises for each pool, term by term, as text for people:

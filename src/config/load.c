@@ -1,4 +1,5 @@
 #include "base/assert.h"
+#include "base/log.h"
 #include "config/loader.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -139,7 +140,8 @@ static bool root_is_mapping(struct hf_loader *loader, const struct hf_yaml_file 
 
 static void read_agent(struct hf_loader *loader, const struct hf_yaml *node)
 {
-    loader->agent = (struct hf_agent_draft){.backups = 1};
+    loader->agent = (struct hf_agent_draft){
+        .backups = 1, .memory = HF_AGENT_MEMORY_DEFAULT, .log_level = HF_LOG_INFO};
     loader->root = node;
     hf_schema_read(loader, &hf_schema_agent, node, &loader->agent);
 }
@@ -236,6 +238,22 @@ int hf_config_load(const char *file, bool generate_keys, struct hf_config **ret_
     return rc;
 }
 
+/* The agents' documents of a file; the number of the first, or yaml->count after a mistake. Alone a
+ * document must be an agent's; behind a proxy's, which is not looked at, it may. */
+static unsigned read_agents_only(struct hf_loader *loader, const struct hf_yaml_file *yaml)
+{
+    if (!root_is_mapping(loader, yaml))
+        return yaml->count;
+    unsigned from = yaml->count > 1 && hf_yaml_get(yaml->documents[0], "agent") == NULL;
+    if (from == 0 && hf_yaml_get(yaml->documents[0], "agent") == NULL) {
+        hf_loader_tell(loader, yaml->documents[0]->line,
+                       "no 'agent' in the file: write agent: {redis: 127.0.0.1:6380}");
+        return yaml->count;
+    }
+    read_agents(loader, yaml, from);
+    return from;
+}
+
 int hf_config_check_agent_text(struct hf_slice text, const char *name,
                                struct hf_config_report *report)
 {
@@ -243,22 +261,46 @@ int hf_config_check_agent_text(struct hf_slice text, const char *name,
     struct hf_loader loader;
     hf_loader_init(&loader, name, report);
     int rc = hf_yaml_parse(text, report, &yaml);
-    if (rc == 0 && root_is_mapping(&loader, &yaml)) {
-        /* alone it must be an agent's; behind a proxy's document, which is not looked at, it may */
-        unsigned from = yaml.count > 1 && hf_yaml_get(yaml.documents[0], "agent") == NULL;
-        if (from == 0 && hf_yaml_get(yaml.documents[0], "agent") == NULL)
-            hf_loader_tell(&loader, yaml.documents[0]->line,
-                           "no 'agent' in the file: write agent: {redis: 127.0.0.1:6380}");
-        else
-            read_agents(&loader, &yaml, from);
-    }
+    if (rc == 0)
+        (void)read_agents_only(&loader, &yaml);
     rc = hf_loader_finish(&loader, rc);
     hf_loader_fini(&loader);
     hf_yaml_fini(&yaml);
     return rc;
 }
 
-int hf_config_check_agent(const char *file, struct hf_config_report *report)
+static struct hf_agent_config *build_agent(struct hf_loader *loader,
+                                           const struct hf_yaml_file *yaml)
+{
+    unsigned from = read_agents_only(loader, yaml);
+    if (from + 1 < yaml->count)
+        hf_loader_tell(loader, yaml->documents[from + 1]->line,
+                       "a second agent in the file: give each its own file");
+    return from < yaml->count ? hf_finish_agent(loader) : NULL;
+}
+
+int hf_config_load_agent_text(struct hf_slice text, const char *name,
+                              struct hf_agent_config **ret_config, struct hf_config_report *report)
+{
+    struct hf_yaml_file yaml = {0};
+    struct hf_loader loader;
+    struct hf_agent_config *config = NULL;
+    hf_loader_init(&loader, name, report);
+    int rc = hf_yaml_parse(text, report, &yaml);
+    if (rc == 0)
+        config = build_agent(&loader, &yaml);
+    rc = hf_loader_finish(&loader, rc);
+    hf_loader_fini(&loader);
+    hf_yaml_fini(&yaml);
+    if (rc == 0)
+        *ret_config = config;
+    else
+        hf_agent_config_free(&config);
+    return rc;
+}
+
+int hf_config_load_agent(const char *file, struct hf_agent_config **ret_config,
+                         struct hf_config_report *report)
 {
     char *text = NULL;
     size_t size = 0;
@@ -266,7 +308,7 @@ int hf_config_check_agent(const char *file, struct hf_config_report *report)
     int rc = hf_loader_read_file(file, report, &text, &size);
     if (rc != 0)
         return rc;
-    rc = hf_config_check_agent_text(hf_slice(text, size), file, report);
+    rc = hf_config_load_agent_text(hf_slice(text, size), file, ret_config, report);
     free(text);
     return rc;
 }

@@ -1,6 +1,6 @@
 /* What becomes of files without mistakes, of the files they name, and of those that are only ahead
  * of the product. */
-#include "config/config.h"
+#include "config/agent.h"
 
 #include "base/log.h"
 #include <errno.h>
@@ -495,8 +495,10 @@ static void a_file_that_cannot_be_read_is_one_message(void **state)
     assert_int_equal(hf_config_load(path, false, &config, &report), -EFBIG);
     assert_string_equal(report.messages[0].text, "the file is larger than 4 MiB: split it");
     hf_config_report_fini(&report);
-    assert_int_equal(hf_config_check_agent("/nowhere/at/all", &report), -ENOENT);
+    struct hf_agent_config *agent = NULL;
+    assert_int_equal(hf_config_load_agent("/nowhere/at/all", &agent, &report), -ENOENT);
     hf_config_report_fini(&report);
+    assert_null(agent);
     assert_null(config);
 }
 

@@ -1,6 +1,7 @@
 /* One run of reading a file: what the tables read into before it becomes a snapshot.
  * Threads: one a load. Layer: config. */
 #pragma once
+#include "config/agent.h"
 #include "config/report.h"
 #include "config/scenario.h"
 #include "config/schema.h"
@@ -52,8 +53,24 @@ struct hf_key_draft {
     const char *file;
 };
 
+enum {
+    HF_AGENT_PATTERNS_MAX = 256,
+    HF_AGENT_PREFIXES_MAX = 256,
+    HF_AGENT_MEMORY_DEFAULT = 1 << 30,
+};
+
+struct hf_agent_list { /* values of a list, with their lines */
+    const struct hf_yaml *nodes[HF_AGENT_PATTERNS_MAX];
+    unsigned count;
+};
+
 struct hf_agent_draft {
     const char *node_name;
+    struct hf_address admin_bind;
+    const char *admin_token_file, *password_file, *state_dir;
+    int log_level, when_full;
+    uint64_t memory;
+    struct hf_agent_list session_keys, strict, miss;
     struct hf_address redis, memcached, peer;
     const char *peer_key_file, *external_url;
     int mode, backups;
@@ -142,6 +159,12 @@ void hf_finish_pools(struct hf_loader *loader);      /* servers, health, weights
 void hf_finish_routes(struct hf_loader *loader);  /* references to pools, what is never reached */
 void hf_finish_cookies(struct hf_loader *loader); /* pools whose cookies would collide */
 void hf_finish_servers(struct hf_loader *loader); /* acquires them: only when nothing is wrong */
+
+/* An agent's file as a whole, from loader->agent. NULL after it told a mistake, or without memory.
+ */
+struct hf_agent_config *hf_finish_agent(struct hf_loader *loader);
+/* The words in the files that an agent's configuration names. Owned texts; NULL: none, or told. */
+void hf_secrets_load_agent(struct hf_loader *loader, char **ret_token, char **ret_password);
 
 /* Reads cookie keys and the admin token, makes a first key. A file that cannot run yet, for what is
  * not built, is not asked for its secrets. */

@@ -1,9 +1,9 @@
-/* The tables of an agent's file. Validated whole; nothing of it runs yet. */
+/* The tables of an agent's file. */
 #include "config/loader.h"
 #include <errno.h>
 
 enum agent_mode { AGENT_LOCAL, AGENT_REPLICATED, AGENT_EXTERNAL, AGENT_TRANSITION };
-enum { AGENT_PEERS_MAX = 1024, AGENT_PATTERNS_MAX = 256 };
+enum { AGENT_PEERS_MAX = 1024 };
 
 /* NAME:PORT for a DNS name: address types are numeric only. */
 static int read_host_port(struct hf_loader *loader, const struct hf_key *key,
@@ -182,6 +182,36 @@ static void check_agent(struct hf_loader *loader, const struct hf_yaml *node, vo
                        "\"redis://127.0.0.1:6379/0\"}");
 }
 
+static void *place_in(struct hf_agent_list *list, const struct hf_yaml *node)
+{
+    list->nodes[list->count++] = node; /* the list's length was looked at */
+    return NULL;
+}
+
+static void *place_session_key(struct hf_loader *loader, void *target, const struct hf_yaml *node,
+                               unsigned index)
+{
+    (void)target;
+    (void)index;
+    return place_in(&loader->agent.session_keys, node);
+}
+
+static void *place_strict(struct hf_loader *loader, void *target, const struct hf_yaml *node,
+                          unsigned index)
+{
+    (void)target;
+    (void)index;
+    return place_in(&loader->agent.strict, node);
+}
+
+static void *place_miss(struct hf_loader *loader, void *target, const struct hf_yaml *node,
+                        unsigned index)
+{
+    (void)target;
+    (void)index;
+    return place_in(&loader->agent.miss, node);
+}
+
 // clang-format off
 static const struct hf_word mode_words[] = {
     {"local", AGENT_LOCAL}, {"replicated", AGENT_REPLICATED}, {"external", AGENT_EXTERNAL},
@@ -194,10 +224,10 @@ static const struct hf_word level_words[] = {{"error", 0}, {"warning", 1}, {"inf
                                              {"debug", 3}, {NULL, 0}};
 
 static const struct hf_key tombstones_keys[] = {
-    {.key = "strict", .type = &hf_type_list, .item = &hf_type_text, .high = AGENT_PATTERNS_MAX,
-     .fallback = "[]", .example = "[\"sess:\"]"},
-    {.key = "miss", .type = &hf_type_list, .item = &hf_type_text, .high = AGENT_PATTERNS_MAX,
-     .fallback = "[]", .example = "[\"PHPREDIS_SESSION:\"]"},
+    {.key = "strict", .type = &hf_type_list, .item = &hf_type_text, .high = HF_AGENT_PREFIXES_MAX,
+     .place = place_strict, .fallback = "[]", .example = "[\"sess:\"]"},
+    {.key = "miss", .type = &hf_type_list, .item = &hf_type_text, .high = HF_AGENT_PREFIXES_MAX,
+     .place = place_miss, .fallback = "[]", .example = "[\"PHPREDIS_SESSION:\"]"},
 };
 static const struct hf_schema tombstones_schema = {"agent.tombstones", "tombstones",
                                                    HF_KEYS(tombstones_keys)};
@@ -216,7 +246,8 @@ static const struct hf_key agent_keys[] = {
      .example = "127.0.0.1:6380"},
     {.key = "memcached", .type = &hf_type_address, HF_FIELD(struct hf_agent_draft, memcached),
      .example = "127.0.0.1:11311"},
-    {.key = "password_file", .type = &hf_type_file, .example = "/etc/holdfast/agent.pass"},
+    {.key = "password_file", .type = &hf_type_file,
+     HF_FIELD(struct hf_agent_draft, password_file), .example = "/etc/holdfast/agent.pass"},
     {.key = "peer", .type = &hf_type_address, HF_FIELD(struct hf_agent_draft, peer),
      .example = "127.0.0.1:7401"},
     {.key = "peer_key_file", .type = &hf_type_file,
@@ -231,13 +262,13 @@ static const struct hf_key agent_keys[] = {
     {.key = "acknowledge", .type = &hf_type_word, .words = acknowledge_words,
      .fallback = "backup", .example = "backup"},
     {.key = "session_keys", .type = &hf_type_list, .item = &type_pattern,
-     .high = AGENT_PATTERNS_MAX, .fallback = "those of the well-known stacks",
+     .high = HF_AGENT_PATTERNS_MAX, .place = place_session_key, .fallback = "those of the well-known stacks",
      .example = "[\"sess:{id}\"]"},
     {.key = "tombstones", .type = &hf_type_mapping, .schema = &tombstones_schema,
      .example = "{strict: [\"sess:\"]}"},
-    {.key = "memory", .type = &hf_type_size, .low = 1 << 20, .high = 1ull << 46,
-     .fallback = "1GiB", .example = "2GiB"},
-    {.key = "when_full", .type = &hf_type_word, .words = full_words, .fallback = "refuse",
+    {.key = "memory", .type = &hf_type_size, HF_FIELD(struct hf_agent_draft, memory),
+     .low = HF_STORE_MEMORY_MIN, .high = 1ull << 46, .fallback = "1GiB", .example = "2GiB"},
+    {.key = "when_full", .type = &hf_type_word, HF_FIELD(struct hf_agent_draft, when_full), .words = full_words, .fallback = "refuse",
      .example = "refuse"},
     {.key = "consistency", .type = &hf_type_word, .words = consistency_words,
      .fallback = "available", .example = "available"},
@@ -248,14 +279,17 @@ static const struct hf_schema agent_schema = {"agent", "agent", HF_KEYS(agent_ke
                                               .check = check_agent};
 
 static const struct hf_key admin_keys[] = {
-    {.key = "bind", .type = &hf_type_address, .fallback = "127.0.0.1:9911",
+    {.key = "bind", .type = &hf_type_address, HF_FIELD(struct hf_agent_draft, admin_bind),
+     .fallback = "127.0.0.1:9911",
      .example = "127.0.0.1:9911"},
-    {.key = "token_file", .type = &hf_type_file, .example = "/etc/holdfast/admin.token"},
+    {.key = "token_file", .type = &hf_type_file,
+     HF_FIELD(struct hf_agent_draft, admin_token_file), .example = "/etc/holdfast/admin.token"},
 };
 static const struct hf_schema admin_schema = {"agent.yaml admin", "admin", HF_KEYS(admin_keys)};
 
 static const struct hf_key log_keys[] = {
-    {.key = "level", .type = &hf_type_word, .words = level_words, .fallback = "info",
+    {.key = "level", .type = &hf_type_word, HF_FIELD(struct hf_agent_draft, log_level),
+     .words = level_words, .fallback = "info",
      .example = "info"},
 };
 static const struct hf_schema log_schema = {"agent.yaml log", "log", HF_KEYS(log_keys)};
@@ -274,12 +308,26 @@ static int read_agent(struct hf_loader *loader, const struct hf_key *key,
 
 static const struct hf_type type_agent = {"mapping", read_agent};
 
+/* As the proxy's: `admin: {}` means the usual address; without the key there is no admin server. */
+static int read_admin(struct hf_loader *loader, const struct hf_key *key,
+                      const struct hf_yaml *node, void *field)
+{
+    struct hf_agent_draft *agent = field;
+    int rc = hf_type_mapping.read(loader, key, node, field);
+    if (rc == 0 && hf_yaml_get(node, "bind") == NULL)
+        rc = hf_address_parse(HF_SLICE("127.0.0.1:9911"), &agent->admin_bind);
+    return rc;
+}
+
+static const struct hf_type type_admin = {"mapping", read_admin};
+
 // clang-format off
 static const struct hf_key file_keys[] = {
     {.key = "node", .type = &hf_type_name, .fallback = "the host name", .example = "app1"},
-    {.key = "admin", .type = &hf_type_mapping, .schema = &admin_schema,
+    {.key = "admin", .type = &type_admin, .schema = &admin_schema,
      .example = "{bind: 127.0.0.1:9911}"},
-    {.key = "state_dir", .type = &hf_type_file, .fallback = "/var/lib/holdfast-agent",
+    {.key = "state_dir", .type = &hf_type_file, HF_FIELD(struct hf_agent_draft, state_dir),
+     .fallback = "/var/lib/holdfast-agent",
      .example = "/var/lib/holdfast-agent"},
     {.key = "log", .type = &hf_type_mapping, .schema = &log_schema, .example = "{level: info}"},
     {.key = "agent", .type = &type_agent, .schema = &agent_schema, .required = true,

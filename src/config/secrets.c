@@ -10,7 +10,11 @@
 #include "base/assert.h"
 #include "base/rng.h"
 
-enum { SECRET_SIZE_MAX = 4096, KEY_TEXT_SIZE = 65 /* hex digits and a newline */ };
+enum {
+    SECRET_SIZE_MAX = 4096,
+    KEY_TEXT_SIZE = 65, /* hex digits and a newline */
+    TOKEN_SIZE_MIN = 16,
+};
 
 /* Reads a small regular file without waiting for a writer at a pipe. 0 and a NUL-terminated text
  * without trailing blanks, or negative errno: -EPERM when everyone may read it. */
@@ -59,37 +63,55 @@ static void tell_secret(struct hf_loader *loader, unsigned line, const char *pat
         hf_loader_tell(loader, line, "'%s' cannot be read (%s): %s", path, strerror(-rc), make);
 }
 
-static void load_token(struct hf_loader *loader)
+/* One word of at least size_min characters, owned; NULL after a mistake. */
+static char *load_word(struct hf_loader *loader, const char *file, unsigned line, size_t size_min,
+                       const char *noun)
 {
-    enum { TOKEN_SIZE_MIN = 16 };
     char text[SECRET_SIZE_MAX + 1] = "";
-    const struct hf_yaml *admin = hf_yaml_get(loader->root, "admin");
-    unsigned line = hf_yaml_line(admin, "token_file");
-    char *path = hf_loader_path(loader, loader->admin_token_file);
+    char *word = NULL;
+    char *path = hf_loader_path(loader, file);
     if (path == NULL)
-        return;
+        return NULL;
     int rc = read_secret(path, text);
-    if (rc != 0) {
+    bool printable = true;
+    for (const char *byte = text; *byte != '\0'; byte++)
+        printable &= *byte > 0x20 && *byte < 0x7f;
+    if (rc != 0)
         tell_secret(loader, line, path, rc, "write a long random word into it, with mode 600");
-    } else if (strlen(text) < TOKEN_SIZE_MIN) {
+    else if (strlen(text) < size_min)
         hf_loader_tell(loader, line,
-                       "the token in '%s' is shorter than %d characters: write a "
-                       "longer one",
-                       path, TOKEN_SIZE_MIN);
-    } else {
-        bool printable = true;
-        for (const char *byte = text; *byte != '\0'; byte++)
-            printable &= *byte > 0x20 && *byte < 0x7f;
-        if (printable)
-            loader->config->admin_token = hf_loader_copy(loader, text);
-        else
-            hf_loader_tell(loader, line,
-                           "the token in '%s' has blanks or bytes that are not "
-                           "ASCII: write one word",
-                           path);
-    }
+                       "the %s in '%s' is shorter than %zu characters: write a longer one", noun,
+                       path, size_min);
+    else if (!printable)
+        hf_loader_tell(loader, line,
+                       "the %s in '%s' has blanks or bytes that are not ASCII: write one word",
+                       noun, path);
+    else
+        word = hf_loader_copy(loader, text);
     explicit_bzero(text, sizeof(text));
     free(path);
+    return word;
+}
+
+static void load_token(struct hf_loader *loader)
+{
+    const struct hf_yaml *admin = hf_yaml_get(loader->root, "admin");
+    loader->config->admin_token =
+        load_word(loader, loader->admin_token_file, hf_yaml_line(admin, "token_file"),
+                  TOKEN_SIZE_MIN, "token");
+}
+
+void hf_secrets_load_agent(struct hf_loader *loader, char **ret_token, char **ret_password)
+{
+    const struct hf_agent_draft *draft = &loader->agent;
+    const struct hf_yaml *admin = hf_yaml_get(loader->root, "admin");
+    const struct hf_yaml *agent = hf_yaml_get(loader->root, "agent");
+    if (draft->admin_token_file != NULL)
+        *ret_token = load_word(loader, draft->admin_token_file, hf_yaml_line(admin, "token_file"),
+                               TOKEN_SIZE_MIN, "token");
+    if (draft->password_file != NULL)
+        *ret_password = load_word(loader, draft->password_file,
+                                  hf_yaml_line(agent, "password_file"), 1, "password");
 }
 
 static int read_key(const char *path, struct hf_token_key *key)

@@ -1,0 +1,289 @@
+#include "agent/agent.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+enum {
+    AGENT_MAGIC = 0x4147454e,
+    DOORS = 2,
+    DESCRIPTORS_RESERVED = 128, /* listeners, admin, log, loop */
+    HASH_KEY_SIZE = 16,
+};
+
+struct hf_agent {
+    uint32_t magic;
+    struct hf_loop *loop;                 /* borrowed */
+    const struct hf_agent_config *config; /* borrowed: in force */
+    const struct hf_agent_config *first;  /* borrowed: whose patterns are in force */
+    struct hf_store *store;               /* owned, as all below */
+    struct hf_sessions *sessions;
+    struct hf_door *redis, *memcached; /* NULL = not served */
+    struct hf_timer tick, drain;
+    struct hf_counters counters;
+    uint8_t hash_key[HASH_KEY_SIZE];
+    unsigned doors_open;
+    bool stopping;
+    hf_agent_ended_fn ended;
+    void *user;
+};
+
+__attribute__((format(printf, 3, 4))) static int fail(struct hf_agent_error *error, int cause,
+                                                      const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error->text, sizeof(error->text), format, arguments);
+    va_end(arguments);
+    return cause;
+}
+
+/* ---- time ---- */
+
+static void set_tick(struct hf_agent *agent, uint64_t delay_ms)
+{
+    hf_timer_set(hf_loop_timers(agent->loop), &agent->tick, hf_loop_now_ms(agent->loop) + delay_ms);
+}
+
+static void tick(struct hf_timer *timer)
+{
+    struct hf_agent *agent = hf_container_of(timer, struct hf_agent, tick);
+    uint64_t now_ms = hf_loop_now_ms(agent->loop);
+    hf_sessions_set_time(agent->sessions, now_ms, hf_clock_wall_ms());
+    bool more = hf_store_tick(agent->store, now_ms, HF_STORE_TICK_BUDGET);
+    hf_counters_publish(&agent->counters, agent->sessions, agent->redis, agent->memcached);
+    set_tick(agent, more ? HF_AGENT_BUSY_TICK_MS : HF_AGENT_TICK_MS);
+}
+
+/* ---- beginning ---- */
+
+static int make_store(struct hf_agent *agent, struct hf_agent_error *error)
+{
+    const struct hf_agent_config *config = agent->config;
+    struct hf_store_options options = {
+        .memory = config->memory, .full = config->when_full, .now_ms = hf_loop_now_ms(agent->loop)};
+    hf_random_bytes(agent->hash_key, sizeof(agent->hash_key));
+    memcpy(options.hash_key, agent->hash_key, sizeof(options.hash_key));
+    int result = hf_store_new(&options, &agent->store);
+    if (result < 0)
+        return fail(error, result, "the session store cannot be made: %s", strerror(-result));
+    struct hf_sessions_settings settings = {.store = agent->store,
+                                            .patterns = config->patterns,
+                                            .hash_key = agent->hash_key,
+                                            .memory = config->memory,
+                                            .when_full = config->when_full,
+                                            .tomb_ms = HF_AGENT_TOMB_MS,
+                                            .epoch_floor = 1};
+    result = hf_sessions_new(&settings, &agent->sessions);
+    if (result < 0)
+        return fail(error, result, "out of memory");
+    hf_sessions_set_time(agent->sessions, hf_loop_now_ms(agent->loop), hf_clock_wall_ms());
+    return 0;
+}
+
+/* Each door's share of the descriptors that this process may open. */
+static unsigned connections_max(void)
+{
+    struct rlimit limit;
+    const rlim_t needed = DOORS * HF_AGENT_CONNECTIONS_MAX + DESCRIPTORS_RESERVED;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return HF_AGENT_CONNECTIONS_MAX;
+    if (limit.rlim_cur < needed && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = needed < limit.rlim_max ? needed : limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+        (void)getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur >= needed)
+        return HF_AGENT_CONNECTIONS_MAX;
+    rlim_t reserved =
+        limit.rlim_cur > 2 * DESCRIPTORS_RESERVED ? DESCRIPTORS_RESERVED : limit.rlim_cur / 2;
+    unsigned share = (unsigned)((limit.rlim_cur - reserved) / DOORS);
+    hf_warning("this process may open %llu descriptors: accepting %u connections for each front "
+               "end; raise the limit (LimitNOFILE= or ulimit -n) for %u",
+               (unsigned long long)limit.rlim_cur, share, HF_AGENT_CONNECTIONS_MAX);
+    return share;
+}
+
+struct doorway { /* what one key of the configuration asks for */
+    const char *key;
+    unsigned line;
+    const struct hf_address *bind;
+    const struct hf_front *front;
+};
+
+static int open_door(struct hf_agent *agent, const struct doorway *doorway, unsigned share,
+                     struct hf_door **ret_door, struct hf_agent_error *error)
+{
+    const struct hf_agent_config *config = agent->config;
+    if (doorway->bind->size == 0)
+        return 0;
+    if (doorway->front == NULL)
+        return fail(error, -ENOTSUP, "%s:%u: not supported yet: %s of agent: leave it out",
+                    config->process->file, doorway->line, doorway->key);
+    struct hf_door_settings settings = {.front = doorway->front,
+                                        .sessions = agent->sessions,
+                                        .bind = *doorway->bind,
+                                        .password = hf_slice_text(config->password),
+                                        .connections_max = share};
+    int result = hf_door_new(agent->loop, &settings, ret_door);
+    if (result == 0)
+        return 0;
+    char text[HF_ADDRESS_TEXT_MAX];
+    hf_address_format(doorway->bind, text);
+    return fail(error, result, "%s:%u: %s: cannot listen on %s: %s%s", config->process->file,
+                doorway->line, doorway->key, text, strerror(-result),
+                result == -EADDRINUSE ? "; stop the other program or choose another port" : "");
+}
+
+static int open_doors(struct hf_agent *agent, const struct hf_agent_fronts *fronts,
+                      struct hf_agent_error *error)
+{
+    const struct hf_agent_config *config = agent->config;
+    const struct doorway redis = {"redis", config->redis_line, &config->redis, fronts->redis};
+    const struct doorway memcached = {"memcached", config->memcached_line, &config->memcached,
+                                      fronts->memcached};
+    unsigned share = connections_max();
+    int result = open_door(agent, &redis, share, &agent->redis, error);
+    return result == 0 ? open_door(agent, &memcached, share, &agent->memcached, error) : result;
+}
+
+int hf_agent_new(struct hf_loop *loop, const struct hf_agent_config *config,
+                 const struct hf_agent_fronts *fronts, struct hf_agent **ret_agent,
+                 struct hf_agent_error *error)
+{
+    struct hf_agent *agent = calloc(1, sizeof(*agent));
+    if (agent == NULL)
+        return fail(error, -ENOMEM, "out of memory");
+    agent->magic = AGENT_MAGIC;
+    agent->loop = loop;
+    agent->config = agent->first = config;
+    agent->tick.expired = tick;
+    hf_counters_init(&agent->counters);
+    int result = make_store(agent, error);
+    if (result == 0)
+        result = open_doors(agent, fronts, error);
+    if (result < 0) {
+        hf_agent_free(&agent);
+        return result;
+    }
+    set_tick(agent, 0);
+    *ret_agent = agent;
+    return 0;
+}
+
+/* ---- reload ---- */
+
+static void warn_of_rest(const struct hf_agent *agent, const struct hf_agent_config *config)
+{
+    const struct hf_agent_config *old = agent->config;
+    const char *file = config->process->file;
+    if (!hf_agent_config_same_patterns(agent->first, config))
+        hf_warning("%s: session_keys and tombstones stay what they are until a restart: sessions "
+                   "that are held would be lost by another division of keys",
+                   file);
+    if (!hf_address_equal(&old->redis, &config->redis) ||
+        !hf_address_equal(&old->memcached, &config->memcached))
+        hf_warning("%s: redis and memcached stay where they are until a restart", file);
+    if (!hf_address_equal(&old->process->admin_bind, &config->process->admin_bind))
+        hf_warning("%s: admin.bind stays what it is until a restart", file);
+}
+
+int hf_agent_reload(struct hf_agent *agent, const struct hf_agent_config *config,
+                    struct hf_agent_error *error)
+{
+    REQUIRE(HF_MAGIC_OK(agent, AGENT_MAGIC));
+    int result = hf_sessions_set_limit(agent->sessions, config->memory, config->when_full);
+    if (result < 0)
+        return fail(error, result, "memory cannot be changed: %s", strerror(-result));
+    warn_of_rest(agent, config);
+    agent->config = config;
+    if (agent->redis != NULL)
+        hf_door_set_password(agent->redis, hf_slice_text(config->password));
+    if (agent->memcached != NULL)
+        hf_door_set_password(agent->memcached, hf_slice_text(config->password));
+    return 0;
+}
+
+/* ---- ending ---- */
+
+static void end(struct hf_agent *agent)
+{
+    hf_timer_cancel(hf_loop_timers(agent->loop), &agent->drain);
+    hf_timer_cancel(hf_loop_timers(agent->loop), &agent->tick);
+    agent->ended(agent->user);
+}
+
+static void door_emptied(void *user)
+{
+    struct hf_agent *agent = user;
+    REQUIRE(agent->doors_open > 0);
+    if (--agent->doors_open == 0)
+        end(agent);
+}
+
+static void cut(struct hf_agent *agent)
+{
+    if (agent->redis != NULL)
+        hf_door_cut(agent->redis);
+    if (agent->memcached != NULL)
+        hf_door_cut(agent->memcached);
+}
+
+static void drain_expired(struct hf_timer *timer)
+{
+    cut(hf_container_of(timer, struct hf_agent, drain));
+}
+
+void hf_agent_stop(struct hf_agent *agent, hf_agent_ended_fn ended, void *user)
+{
+    REQUIRE(HF_MAGIC_OK(agent, AGENT_MAGIC));
+    if (agent->stopping) {
+        cut(agent);
+        return;
+    }
+    uint64_t now_ms = hf_loop_now_ms(agent->loop);
+    agent->stopping = true;
+    agent->ended = ended;
+    agent->user = user;
+    agent->drain.expired = drain_expired;
+    hf_timer_set(hf_loop_timers(agent->loop), &agent->drain, now_ms + HF_AGENT_DRAIN_MS);
+    hf_sessions_set_time(agent->sessions, now_ms, hf_clock_wall_ms());
+    agent->doors_open = (agent->redis != NULL) + (agent->memcached != NULL);
+    if (agent->redis != NULL)
+        hf_door_stop(agent->redis, door_emptied, agent);
+    if (agent->memcached != NULL)
+        hf_door_stop(agent->memcached, door_emptied, agent);
+}
+
+void hf_agent_free(struct hf_agent **agent)
+{
+    struct hf_agent *gone = *agent;
+    *agent = NULL;
+    if (gone == NULL)
+        return;
+    REQUIRE(HF_MAGIC_OK(gone, AGENT_MAGIC));
+    hf_timer_cancel(hf_loop_timers(gone->loop), &gone->tick);
+    hf_door_free(&gone->redis);
+    hf_door_free(&gone->memcached);
+    hf_sessions_free(&gone->sessions);
+    hf_store_free(&gone->store);
+    hf_counters_fini(&gone->counters);
+    gone->magic = 0;
+    free(gone);
+}
+
+const struct hf_counters *hf_agent_counters(const struct hf_agent *agent)
+{
+    return &agent->counters;
+}
+
+const struct hf_address *hf_agent_address(const struct hf_agent *agent, enum hf_agent_front front)
+{
+    const struct hf_door *door = front == HF_AGENT_REDIS ? agent->redis : agent->memcached;
+    return door ? hf_door_address(door) : NULL;
+}

@@ -1,0 +1,32 @@
+/* What an agent runs by: its file, read and checked. Immutable.
+ * Threads: any reader. Layer: config. */
+#pragma once
+#include "config/config.h"
+#include "store/pattern.h"
+#include "store/store.h"
+
+struct hf_agent_config {
+    /* counted: node, file, generation, log_level, state_dir, and what the admin server goes by:
+     * admin_bind, admin_token. The rest of it is a proxy's and empty */
+    struct hf_config *process;
+    struct hf_address redis, memcached; /* size 0 = not served */
+    unsigned redis_line, memcached_line;
+    char *password;                    /* owned; NULL = none is asked for */
+    struct hf_pattern_table *patterns; /* owned: session_keys, tombstones, the built-in ones */
+    struct hf_pattern *pattern_rows;   /* owned: what it was made of, the built-in ones aside */
+    unsigned pattern_count;
+    char *pattern_texts; /* owned: what both borrow */
+    uint64_t memory;     /* bytes */
+    enum hf_store_full when_full;
+};
+
+/* Reads and validates an agent's file, which has one agent's document, alone or behind a proxy's.
+ * Secrets are read. 0 and a configuration, or as hf_config_load. */
+int hf_config_load_agent(const char *file, struct hf_agent_config **ret_config,
+                         struct hf_config_report *report);
+int hf_config_load_agent_text(struct hf_slice text, const char *name,
+                              struct hf_agent_config **ret_config, struct hf_config_report *report);
+/* Whether both put the same keys into the same sessions, with the same tombstones. */
+bool hf_agent_config_same_patterns(const struct hf_agent_config *a,
+                                   const struct hf_agent_config *b);
+void hf_agent_config_free(struct hf_agent_config **config);
