@@ -64,6 +64,13 @@ enum hf_memcache_reason hf_memcache_refuse(struct hf_memcache_request *request,
     return HF_MEMCACHE_OK;
 }
 
+enum hf_memcache_reason hf_memcache_refuse_large(struct hf_memcache_request *request,
+                                                 uint8_t operation)
+{
+    request->refused = operation;
+    return hf_memcache_refuse(request, HF_MEMCACHE_TOO_LARGE);
+}
+
 static enum hf_codec reject(struct hf_memcache_parser *parser, struct hf_memcache_request *request,
                             enum hf_memcache_reason reason)
 {
@@ -158,8 +165,21 @@ static enum hf_codec parse_text(struct hf_memcache_parser *parser, struct hf_sli
     if (!line.has_value)
         return finish(parser, request, parser->line_size);
     if (request->operation != HF_MEMCACHE_REFUSED && line.value_size > limits->value_size_max)
-        hf_memcache_refuse(request, HF_MEMCACHE_TOO_LARGE);
+        hf_memcache_refuse_large(request, request->operation);
     return take_value(parser, input, &line, request);
+}
+
+/* Of a value that is too large, the key is needed still. It belongs to what is dropped. */
+static enum hf_codec refuse_binary(struct hf_memcache_parser *parser, struct hf_slice input,
+                                   struct hf_memcache_request *request)
+{
+    if (request->reason == HF_MEMCACHE_TOO_LARGE) {
+        size_t needed = hf_memcache_key_end(input.bytes);
+        if (input.size < needed)
+            return wait_for(parser, needed);
+        hf_memcache_read_key(input.bytes, request);
+    }
+    return finish(parser, request, HF_MEMCACHE_HEADER_SIZE);
 }
 
 static enum hf_codec parse_binary(struct hf_memcache_parser *parser, struct hf_slice input,
@@ -175,7 +195,7 @@ static enum hf_codec parse_binary(struct hf_memcache_parser *parser, struct hf_s
     if (wrong != HF_MEMCACHE_OK)
         return reject(parser, request, wrong);
     if (request->operation == HF_MEMCACHE_REFUSED)
-        return finish(parser, request, HF_MEMCACHE_HEADER_SIZE);
+        return refuse_binary(parser, input, request);
     size_t whole = HF_MEMCACHE_HEADER_SIZE + (size_t)body;
     if (input.size < whole)
         return wait_for(parser, whole);

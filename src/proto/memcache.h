@@ -76,6 +76,7 @@ struct hf_memcache_request {
     uint8_t dialect;   /* TEXT, META or BINARY */
     uint8_t operation; /* enum hf_memcache_operation */
     uint8_t reason;    /* enum hf_memcache_reason of REFUSED */
+    uint8_t refused;   /* reason TOO_LARGE: the operation that it would have been */
     uint8_t opcode;    /* BINARY */
     bool quiet;        /* noreply, q, the ...Q opcodes: the writers know what to leave out */
     bool touch;        /* GET, INCREMENT: set the expiry to `exptime` too */
@@ -106,8 +107,8 @@ struct hf_memcache_request {
 
 /* bytes[0..size) is everything since the start of the request, possibly at a new address since the
  * last call. DONE fills *request; so does BAD, as far as hf_memcache_write_refusal needs it:
- * answer, then close. A value that is refused with TOO_LARGE has its key set: an older one must not
- * stay. */
+ * answer, then close. A request whose value is refused with TOO_LARGE has its key set, and
+ * `refused`: an older value must not stay. */
 enum hf_codec hf_memcache_parse(struct hf_memcache_parser *parser, const char *bytes, size_t size,
                                 const struct hf_memcache_limits *limits,
                                 struct hf_memcache_request *request);
@@ -127,6 +128,7 @@ enum hf_memcache_status {
     HF_MEMCACHE_MISSING,     /* no such key */
     HF_MEMCACHE_PRESENT,     /* ADD: there is one; else: it has another number than `cas` */
     HF_MEMCACHE_NOT_NUMERIC, /* INCREMENT, DECREMENT */
+    HF_MEMCACHE_WRONG_KIND,  /* what the key holds is nothing that memcached knows */
     HF_MEMCACHE_VALUE_TOO_LARGE,
     HF_MEMCACHE_NO_MEMORY,
     HF_MEMCACHE_UNSURE, /* who owns the session is not known: an error, never a miss */

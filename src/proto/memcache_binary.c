@@ -93,7 +93,7 @@ enum hf_memcache_reason hf_memcache_read_header(const char *header, uint32_t val
     if (!shape_fits(opcode, key, extras, value))
         return HF_MEMCACHE_BAD_FRAME;
     if (value > value_size_max)
-        return hf_memcache_refuse(request, HF_MEMCACHE_TOO_LARGE);
+        return hf_memcache_refuse_large(request, opcode->operation);
     request->discard = 0;
     request->operation = opcode->operation;
     request->quiet = (opcode->traits & QUIET) != 0;
@@ -122,12 +122,24 @@ static void read_extras(const char *extras, uint32_t size, struct hf_memcache_re
     }
 }
 
+size_t hf_memcache_key_end(const char *header)
+{
+    size_t extras = (unsigned char)header[AT_EXTRAS_SIZE];
+    return HF_MEMCACHE_HEADER_SIZE + extras + read_u16(header + AT_KEY_SIZE);
+}
+
+void hf_memcache_read_key(const char *packet, struct hf_memcache_request *request)
+{
+    size_t size = read_u16(packet + AT_KEY_SIZE);
+    request->key = hf_slice(packet + hf_memcache_key_end(packet) - size, size);
+}
+
 void hf_memcache_read_body(const char *packet, struct hf_memcache_request *request)
 {
     uint32_t key = read_u16(packet + AT_KEY_SIZE), extras = (unsigned char)packet[AT_EXTRAS_SIZE];
     const char *body = packet + HF_MEMCACHE_HEADER_SIZE;
     read_extras(body, extras, request);
-    request->key = hf_slice(body + extras, key);
+    hf_memcache_read_key(packet, request);
     request->keys = request->key;
     request->value = hf_slice(body + extras + key, read_u32(packet + AT_BODY_SIZE) - extras - key);
 }
@@ -225,6 +237,7 @@ static uint16_t status_of(const struct hf_memcache_request *request, enum hf_mem
         return STATUS_NO_MEMORY;
     case HF_MEMCACHE_DENIED:
         return STATUS_DENIED;
+    case HF_MEMCACHE_WRONG_KIND:
     case HF_MEMCACHE_UNSURE:
         break;
     }

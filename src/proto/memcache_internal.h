@@ -20,6 +20,9 @@ bool hf_memcache_read_exptime(struct hf_slice text, int64_t *ret_exptime);
 /* The request is refused, and the connection goes on; answers OK always, for `return`. */
 enum hf_memcache_reason hf_memcache_refuse(struct hf_memcache_request *request,
                                            enum hf_memcache_reason reason);
+/* The same for a value that is too large; `operation` is what it would have been. */
+enum hf_memcache_reason hf_memcache_refuse_large(struct hf_memcache_request *request,
+                                                 uint8_t operation);
 /* The size of a value from its text: fills line->value_size, has_value. BAD_SIZE: not to be known
  * where the next request starts. TOO_LARGE beyond what may be discarded. */
 enum hf_memcache_reason hf_memcache_read_size(struct hf_memcache_line *line, struct hf_slice text);
@@ -36,6 +39,9 @@ enum hf_memcache_reason hf_memcache_read_meta(struct hf_memcache_line *line,
 enum hf_memcache_reason hf_memcache_read_header(const char *header, uint32_t value_size_max,
                                                 struct hf_memcache_request *request,
                                                 uint32_t *ret_body);
+/* Where the key of a packet with that header ends, and the key. */
+size_t hf_memcache_key_end(const char *header);
+void hf_memcache_read_key(const char *packet, struct hf_memcache_request *request);
 /* Extras, key and value of a whole packet whose header was good. */
 void hf_memcache_read_body(const char *packet, struct hf_memcache_request *request);
 

@@ -6,6 +6,8 @@ const char *hf_memcache_status_line(enum hf_memcache_status status)
     switch (status) {
     case HF_MEMCACHE_NOT_NUMERIC:
         return "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n";
+    case HF_MEMCACHE_WRONG_KIND:
+        return "SERVER_ERROR the key holds a hash, which Redis clients alone can read\r\n";
     case HF_MEMCACHE_VALUE_TOO_LARGE:
         return "SERVER_ERROR object too large for cache\r\n";
     case HF_MEMCACHE_NO_MEMORY:
