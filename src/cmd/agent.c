@@ -1,5 +1,6 @@
 /* `holdfast agent`: puts the parts together and answers signals. */
 #include "agent/agent.h"
+#include "agent/memcache.h"
 #include "admin/admin.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 /* What applications may speak. */
-static const struct hf_agent_fronts fronts = {.redis = NULL, .memcached = NULL};
+static const struct hf_agent_fronts fronts = {.redis = NULL, .memcached = &hf_memcache_front};
 
 struct program {
     const char *file;
