@@ -1,0 +1,61 @@
+"""The agent as a process."""
+import json
+import subprocess
+from pathlib import Path
+import socket
+import os
+import signal
+
+from .child import DIES_WITH_US
+from .clock import poll, scaled
+from .ports import free_port
+from .proxy import BINARY, REPORTS
+
+
+class Agent:
+    """start() waits until the Redis side accepts; stop() demands a clean end."""
+
+    kind = "agent"
+
+    def __init__(self, directory, password=None, **keys):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.port, self.admin_port = free_port(), free_port()
+        self.unix = str(self.directory / "agent.sock")
+        agent = {"redis": [f"127.0.0.1:{self.port}", f"unix:{self.unix}"], "mode": "local", **keys}
+        if password:
+            secret = self.directory / "password"
+            secret.write_text(password + "\n")
+            secret.chmod(0o600)
+            agent["password_file"] = str(secret)
+        config = {"node": "app1", "admin": {"bind": f"127.0.0.1:{self.admin_port}"}, "agent": agent}
+        self.file = self.directory / "agent.yaml"
+        self.file.write_text(json.dumps(config, indent=1))
+        self.process = None
+
+    def start(self):
+        with open(self.directory / "stderr", "ab") as err:
+            self.process = subprocess.Popen(
+                [*DIES_WITH_US, BINARY, "agent", "-c", str(self.file)], stdin=subprocess.DEVNULL, stderr=err
+            )
+        poll(self._ready, 10, "the agent listens")
+        return self
+
+    def stderr(self):
+        return (self.directory / "stderr").read_text(errors="replace")[-6000:]
+
+    def _ready(self):
+        assert self.process.poll() is None, self.stderr()
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(scaled(20))
+        assert self.process.returncode == 0, self.stderr()
+        found = REPORTS.search(self.stderr())
+        assert not found, self.stderr()
