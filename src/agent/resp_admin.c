@@ -90,9 +90,9 @@ enum hf_front_step hf_resp_go_dbsize(struct hf_resp_client *client)
 enum hf_front_step hf_resp_go_flush(struct hf_resp_client *client)
 {
     const struct hf_resp_request *request = hf_resp_client_request(client);
-    bool known_option = request->count == 2 &&
-                        (hf_slice_equal_nocase(request->arguments[1], HF_SLICE("async")) ||
-                         hf_slice_equal_nocase(request->arguments[1], HF_SLICE("sync")));
+    bool known_option =
+        request->count == 2 && (hf_slice_equal_nocase(request->arguments[1], HF_SLICE("async")) ||
+                                hf_slice_equal_nocase(request->arguments[1], HF_SLICE("sync")));
     if (request->count > 1 && !known_option)
         return hf_resp_client_refuse(client, HF_RESP_ERROR_SYNTAX);
     enum hf_operation_status status = hf_sessions_flush(hf_resp_client_sessions(client));

@@ -60,12 +60,12 @@ struct hf_resp_watch {
 };
 
 struct hf_resp_transaction {
-    bool open;    /* after MULTI */
-    bool failed;  /* a request was refused: EXEC will not run */
-    bool running; /* EXEC took over */
-    uint32_t count; /* requests queued */
-    size_t size, room, at; /* bytes queued, allocated; where the next one to run begins */
-    char *bytes;           /* owned */
+    bool open;                     /* after MULTI */
+    bool failed;                   /* a request was refused: EXEC will not run */
+    bool running;                  /* EXEC took over */
+    uint32_t count;                /* requests queued */
+    size_t size, room, at;         /* bytes queued, allocated; where the next one to run begins */
+    char *bytes;                   /* owned */
     struct hf_resp_watch *watches; /* owned */
     uint32_t watch_count, watch_room;
 };
@@ -87,7 +87,7 @@ struct hf_resp_known { /* a script that came with blanks of its own */
     uint8_t script; /* enum hf_resp_script; NONE: free */
 };
 
-struct hf_resp_shared { /* of all connections */
+struct hf_resp_shared {             /* of all connections */
     struct hf_resp_request request; /* the one that runs just now */
     uint32_t known_next;
     struct hf_resp_known known[HF_RESP_FRONT_SCRIPTS_MAX];
@@ -102,7 +102,8 @@ static inline struct hf_sessions *hf_resp_client_sessions(const struct hf_resp_c
     return hf_connection_sessions(client->connection);
 }
 /* The request that runs; only in `go` and `prepare`. */
-static inline const struct hf_resp_request *hf_resp_client_request(const struct hf_resp_client *client)
+static inline const struct hf_resp_request *
+hf_resp_client_request(const struct hf_resp_client *client)
 {
     return &hf_resp_client_shared(client)->request;
 }
@@ -206,22 +207,38 @@ enum hf_front_step hf_resp_go_quit(struct hf_resp_client *client);
 enum hf_front_step hf_resp_go_reset(struct hf_resp_client *client);
 
 /* prepare: */
-enum hf_resp_error hf_resp_prepare_get(struct hf_resp_client *client, struct hf_operation *operation);
-enum hf_resp_error hf_resp_prepare_look(struct hf_resp_client *client, struct hf_operation *operation);
-enum hf_resp_error hf_resp_prepare_set(struct hf_resp_client *client, struct hf_operation *operation);
-enum hf_resp_error hf_resp_prepare_setex(struct hf_resp_client *client, struct hf_operation *operation);
-enum hf_resp_error hf_resp_prepare_setnx(struct hf_resp_client *client, struct hf_operation *operation);
-enum hf_resp_error hf_resp_prepare_getex(struct hf_resp_client *client, struct hf_operation *operation);
-enum hf_resp_error hf_resp_prepare_getdel(struct hf_resp_client *client, struct hf_operation *operation);
-enum hf_resp_error hf_resp_prepare_delete(struct hf_resp_client *client, struct hf_operation *operation);
-enum hf_resp_error hf_resp_prepare_expire(struct hf_resp_client *client, struct hf_operation *operation);
-enum hf_resp_error hf_resp_prepare_persist(struct hf_resp_client *client, struct hf_operation *operation);
-enum hf_resp_error hf_resp_prepare_hget(struct hf_resp_client *client, struct hf_operation *operation);
-enum hf_resp_error hf_resp_prepare_hall(struct hf_resp_client *client, struct hf_operation *operation);
-enum hf_resp_error hf_resp_prepare_hset(struct hf_resp_client *client, struct hf_operation *operation);
-enum hf_resp_error hf_resp_prepare_hsetnx(struct hf_resp_client *client, struct hf_operation *operation);
-enum hf_resp_error hf_resp_prepare_hdel(struct hf_resp_client *client, struct hf_operation *operation);
-enum hf_resp_error hf_resp_prepare_hincrby(struct hf_resp_client *client, struct hf_operation *operation);
+enum hf_resp_error hf_resp_prepare_get(struct hf_resp_client *client,
+                                       struct hf_operation *operation);
+enum hf_resp_error hf_resp_prepare_look(struct hf_resp_client *client,
+                                        struct hf_operation *operation);
+enum hf_resp_error hf_resp_prepare_set(struct hf_resp_client *client,
+                                       struct hf_operation *operation);
+enum hf_resp_error hf_resp_prepare_setex(struct hf_resp_client *client,
+                                         struct hf_operation *operation);
+enum hf_resp_error hf_resp_prepare_setnx(struct hf_resp_client *client,
+                                         struct hf_operation *operation);
+enum hf_resp_error hf_resp_prepare_getex(struct hf_resp_client *client,
+                                         struct hf_operation *operation);
+enum hf_resp_error hf_resp_prepare_getdel(struct hf_resp_client *client,
+                                          struct hf_operation *operation);
+enum hf_resp_error hf_resp_prepare_delete(struct hf_resp_client *client,
+                                          struct hf_operation *operation);
+enum hf_resp_error hf_resp_prepare_expire(struct hf_resp_client *client,
+                                          struct hf_operation *operation);
+enum hf_resp_error hf_resp_prepare_persist(struct hf_resp_client *client,
+                                           struct hf_operation *operation);
+enum hf_resp_error hf_resp_prepare_hget(struct hf_resp_client *client,
+                                        struct hf_operation *operation);
+enum hf_resp_error hf_resp_prepare_hall(struct hf_resp_client *client,
+                                        struct hf_operation *operation);
+enum hf_resp_error hf_resp_prepare_hset(struct hf_resp_client *client,
+                                        struct hf_operation *operation);
+enum hf_resp_error hf_resp_prepare_hsetnx(struct hf_resp_client *client,
+                                          struct hf_operation *operation);
+enum hf_resp_error hf_resp_prepare_hdel(struct hf_resp_client *client,
+                                        struct hf_operation *operation);
+enum hf_resp_error hf_resp_prepare_hincrby(struct hf_resp_client *client,
+                                           struct hf_operation *operation);
 
 /* answer: */
 void hf_resp_answer_value(struct hf_resp_client *client, const struct hf_operation_result *result);
@@ -236,12 +253,15 @@ void hf_resp_answer_done(struct hf_resp_client *client, const struct hf_operatio
 void hf_resp_answer_count(struct hf_resp_client *client, const struct hf_operation_result *result);
 void hf_resp_answer_hget(struct hf_resp_client *client, const struct hf_operation_result *result);
 void hf_resp_answer_hmget(struct hf_resp_client *client, const struct hf_operation_result *result);
-void hf_resp_answer_hgetall(struct hf_resp_client *client, const struct hf_operation_result *result);
+void hf_resp_answer_hgetall(struct hf_resp_client *client,
+                            const struct hf_operation_result *result);
 void hf_resp_answer_hkeys(struct hf_resp_client *client, const struct hf_operation_result *result);
 void hf_resp_answer_hvals(struct hf_resp_client *client, const struct hf_operation_result *result);
 void hf_resp_answer_hlen(struct hf_resp_client *client, const struct hf_operation_result *result);
-void hf_resp_answer_hexists(struct hf_resp_client *client, const struct hf_operation_result *result);
+void hf_resp_answer_hexists(struct hf_resp_client *client,
+                            const struct hf_operation_result *result);
 void hf_resp_answer_hset(struct hf_resp_client *client, const struct hf_operation_result *result);
 void hf_resp_answer_hmset(struct hf_resp_client *client, const struct hf_operation_result *result);
 void hf_resp_answer_hdel(struct hf_resp_client *client, const struct hf_operation_result *result);
-void hf_resp_answer_hincrby(struct hf_resp_client *client, const struct hf_operation_result *result);
+void hf_resp_answer_hincrby(struct hf_resp_client *client,
+                            const struct hf_operation_result *result);

@@ -29,8 +29,7 @@ static void load(struct hf_resp_client *client, struct hf_slice source)
                                               HF_RESP_REQUEST_SIZE_MAX};
     struct hf_resp_parser parser = {0};
     struct hf_resp_request *request = &hf_resp_client_shared(client)->request;
-    enum hf_codec parsed =
-        hf_resp_parse_request(&parser, source.bytes, source.size, &any, request);
+    enum hf_codec parsed = hf_resp_parse_request(&parser, source.bytes, source.size, &any, request);
     REQUIRE(parsed == HF_CODEC_DONE);
     client->run.source = hf_slice(source.bytes, request->size);
 }
@@ -39,8 +38,8 @@ static void set_run(struct hf_resp_client *client, const struct hf_resp_call *ca
                     struct hf_slice source)
 {
     const struct hf_resp_command *command = call->command;
-    client->run = (struct hf_resp_run){
-        .command = command, .subcommand = call->subcommand, .source = source};
+    client->run =
+        (struct hf_resp_run){.command = command, .subcommand = call->subcommand, .source = source};
     if (command == NULL)
         return;
     client->run.row = hf_resp_row_of((enum hf_resp_command_id)command->id);
@@ -101,8 +100,7 @@ static enum hf_front_step refuse_bytes(struct hf_resp_client *client)
     struct hf_slice answer = hf_resp_reason_answer((enum hf_resp_reason)client->parser.reason);
     if (answer.size == 0)
         return HF_FRONT_CLOSE;
-    struct hf_resp_out out =
-        hf_resp_client_out(client, answer.size + HF_RESP_CLIENT_HEAD_ROOM);
+    struct hf_resp_out out = hf_resp_client_out(client, answer.size + HF_RESP_CLIENT_HEAD_ROOM);
     hf_resp_write_error(&out, answer);
     hf_resp_client_wrote(client, &out);
     return HF_FRONT_CLOSE;

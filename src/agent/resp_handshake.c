@@ -80,7 +80,7 @@ static enum hf_front_step client_setname(struct hf_resp_client *client)
 
 enum hf_front_step hf_resp_go_client(struct hf_resp_client *client)
 {
-    switch ((enum hf_resp_subcommand)client->run.subcommand) {
+    switch (client->run.subcommand) {
     case HF_RESP_CLIENT_SETNAME:
         return client_setname(client);
     case HF_RESP_CLIENT_GETNAME:

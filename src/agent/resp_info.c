@@ -98,7 +98,7 @@ static const struct {
     const char *title;
     section_fn write;
 } sections[] = {
-    {"Server", server},         {"Clients", clients},  {"Memory", memory},
+    {"Server", server},           {"Clients", clients},  {"Memory", memory},
     {"Persistence", persistence}, {"Stats", statistics}, {"Replication", replication},
     {"Keyspace", keyspace},
 };

@@ -1,6 +1,6 @@
-/* RENAME and RENAMENX, also from one session to another: the value is copied under the new name, then
- * the old one is deleted, unless somebody wrote to it meanwhile; then it is begun again. So at no
- * moment is there neither. */
+/* RENAME and RENAMENX, also from one session to another: the value is copied under the new name,
+ * then the old one is deleted, unless somebody wrote to it meanwhile; then it is begun again. So at
+ * no moment is there neither. */
 #include "agent/resp_client.h"
 
 enum { DUMPING, DUMPED, RESTORED, DELETED };
@@ -50,8 +50,8 @@ static enum hf_front_step restore(struct hf_resp_client *client)
     operation->kind = HF_OPERATION_RESTORE;
     operation->value = hf_slice(run->stage.bytes, run->stage.size);
     /* in a second try what stands there is of the first */
-    operation->when = only_new(client) && run->index == 0 ? HF_OPERATION_IF_NEW
-                                                          : HF_OPERATION_ALWAYS;
+    operation->when =
+        only_new(client) && run->index == 0 ? HF_OPERATION_IF_NEW : HF_OPERATION_ALWAYS;
     return submit(client, hf_resp_run_note, RESTORED);
 }
 

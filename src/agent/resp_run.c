@@ -108,7 +108,9 @@ enum hf_front_step hf_resp_go_mget(struct hf_resp_client *client)
     struct hf_resp_run *run = &client->run;
     uint32_t count = hf_resp_client_request(client)->count - 1;
     while (!run->answered && !run->stage.failed && run->index < count) {
-        hf_resp_run_call(client, hf_resp_client_argument(client, ++run->index));
+        struct hf_slice key = hf_resp_client_argument(client, ++run->index);
+        hf_resp_prepare_get(client, hf_resp_run_call(client, key));
+        run->answer = stage_value;
         if (hf_resp_run_submit(client) == HF_FRONT_WAIT)
             return HF_FRONT_WAIT;
     }

@@ -127,7 +127,8 @@ static enum hf_front_step compare_pexpire_or_set(struct hf_resp_client *client)
     if (run->phase == 0)
         return compare_expire_then(client, HF_RESP_COMMAND_PEXPIRE, hf_resp_run_note);
     if (run->status != HF_OPERATION_MISSING) {
-        struct hf_operation_result result = hf_operation_failed((enum hf_operation_status)run->status);
+        struct hf_operation_result result =
+            hf_operation_failed((enum hf_operation_status)run->status);
         hf_resp_answer_done(client, &result);
         return HF_FRONT_DONE;
     }
@@ -157,8 +158,7 @@ static enum hf_front_step expire_each(struct hf_resp_client *client)
             hf_resp_prepare_persist(client, operation);
         } else {
             const struct hf_slice words[2] = {
-                argument_at(client, 0),
-                has_condition ? argument_at(client, 1) : hf_slice(NULL, 0)};
+                argument_at(client, 0), has_condition ? argument_at(client, 1) : hf_slice(NULL, 0)};
             error = take_expiry(client, at ? HF_RESP_COMMAND_PEXPIREAT : HF_RESP_COMMAND_PEXPIRE,
                                 words, operation);
         }
@@ -259,9 +259,9 @@ static enum hf_front_step script_flush(struct hf_resp_client *client)
 {
     const struct hf_resp_request *request = hf_resp_client_request(client);
     struct hf_resp_shared *shared = hf_resp_client_shared(client);
-    bool known_option = request->count == 3 &&
-                        (hf_slice_equal_nocase(request->arguments[2], HF_SLICE("async")) ||
-                         hf_slice_equal_nocase(request->arguments[2], HF_SLICE("sync")));
+    bool known_option =
+        request->count == 3 && (hf_slice_equal_nocase(request->arguments[2], HF_SLICE("async")) ||
+                                hf_slice_equal_nocase(request->arguments[2], HF_SLICE("sync")));
     if (request->count > 2 && !known_option)
         return hf_resp_client_refuse(client, HF_RESP_ERROR_SCRIPT_FLUSH);
     memset(shared->known, 0, sizeof(shared->known));

@@ -1,4 +1,5 @@
-/* Bytes that have to be whole before they are sent or used: they grow on the heap, up to a bound. */
+/* Bytes that have to be whole before they are sent or used: they grow on the heap, up to a bound.
+ */
 #include "agent/resp_client.h"
 #include <stdlib.h>
 

@@ -153,7 +153,7 @@ void hf_resp_answer_value(struct hf_resp_client *client, const struct hf_operati
 void hf_resp_answer_set(struct hf_resp_client *client, const struct hf_operation_result *result)
 {
     bool always = client->call.operation.when == HF_OPERATION_ALWAYS;
-    switch ((enum hf_operation_status)result->status) {
+    switch (result->status) {
     case HF_OPERATION_OK:
     case HF_OPERATION_DROPPED: /* the write is a late one of a session that is over */
         if (client->run.get)
@@ -227,7 +227,7 @@ void hf_resp_answer_type(struct hf_resp_client *client, const struct hf_operatio
 /* 1, 0, or -1: it is neither, and an error was written. */
 static int64_t done(struct hf_resp_client *client, const struct hf_operation_result *result)
 {
-    switch ((enum hf_operation_status)result->status) {
+    switch (result->status) {
     case HF_OPERATION_OK:
         return 1;
     case HF_OPERATION_MISSING:

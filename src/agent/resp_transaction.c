@@ -1,5 +1,6 @@
 /* MULTI, EXEC, DISCARD, WATCH, UNWATCH. Requests are queued as they came; EXEC runs one after the
- * other. While a session is elsewhere, requests of others may come between two of them: WATCH tells.
+ * other. While a session is elsewhere, requests of others may come between two of them: WATCH
+ * tells.
  */
 #include "agent/resp_client.h"
 #include "base/assert.h"
@@ -178,8 +179,7 @@ static enum hf_front_step compare_watches(struct hf_resp_client *client)
     struct hf_resp_run *run = &client->run;
     while (run->index < client->transaction.watch_count) {
         const struct hf_resp_watch *watch = &client->transaction.watches[run->index];
-        if (run->phase == 0 &&
-            look(client, hf_slice(watch->key, watch->key_size)) == HF_FRONT_WAIT)
+        if (run->phase == 0 && look(client, hf_slice(watch->key, watch->key_size)) == HF_FRONT_WAIT)
             return HF_FRONT_WAIT;
         if (!looked(client))
             return HF_FRONT_DONE;
