@@ -1,7 +1,8 @@
 /* `holdfast agent`: puts the parts together and answers signals. */
 #include "agent/agent.h"
-#include "agent/memcache.h"
 #include "admin/admin.h"
+#include "agent/memcache.h"
+#include "agent/resp_front.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
 #include <errno.h>
@@ -14,7 +15,8 @@
 #include <unistd.h>
 
 /* What applications may speak. */
-static const struct hf_agent_fronts fronts = {.redis = NULL, .memcached = &hf_memcache_front};
+static const struct hf_agent_fronts fronts = {.redis = &hf_resp_front,
+                                              .memcached = &hf_memcache_front};
 
 struct program {
     const char *file;
