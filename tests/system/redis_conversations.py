@@ -4,6 +4,7 @@ A row is (request, answer). A request is a line whose words are the arguments, o
 themselves. An answer is bytes or a pattern; where a real redis-server 7.0 answers otherwise the row
 has its answer as a third element."""
 import hashlib
+import os
 import re
 
 OK, NIL, NIL3, ZERO, ONE = b"+OK\r\n", b"$-1\r\n", b"_\r\n", b":0\r\n", b":1\r\n"
@@ -273,9 +274,25 @@ JAVA_AND_NET = {
         (f"PEXPIREAT scs:session:{SID} 4102444800000", QUEUED),
         ("EXEC", b"*2\r\n+OK\r\n:1\r\n"),
         (f"GET scs:session:{SID}", bulk("v")),
-        (f"KEYS scs:session:{SID[:8]}*", array(f"scs:session:{SID}")),
+        (f"KEYS scs:session:{SID}*", array(f"scs:session:{SID}")),
         (f"DEL scs:session:{SID}", ONE),
     ],
 }
 
 CONVERSATIONS = {**PHPREDIS, **NODE, **RUBY_PYTHON_PHP, **JAVA_AND_NET}
+
+
+def _replaced(part, pairs):
+    if isinstance(part, tuple):
+        return tuple(_replaced(each, pairs) for each in part)
+    if isinstance(part, re.Pattern):
+        return re.compile(_replaced(part.pattern, pairs))
+    for old, new in pairs if isinstance(part, (str, bytes)) else ():
+        part = part.replace(*((old, new) if isinstance(part, str) else (old.encode(), new.encode())))
+    return part
+
+
+def fresh(name):
+    """The rows of a conversation, about a session that there never was."""
+    pairs = [(SID, os.urandom(16).hex()), (DIGEST, os.urandom(32).hex())]
+    return [_replaced(row, pairs) for row in CONVERSATIONS[name]]

@@ -1,15 +1,14 @@
 """The agent as a process."""
 import json
+import signal
 import subprocess
 from pathlib import Path
-import socket
-import os
-import signal
 
 from .child import DIES_WITH_US
 from .clock import poll, scaled
 from .ports import free_port
 from .proxy import BINARY, REPORTS
+from .redis import Wire
 
 
 class Agent:
@@ -17,18 +16,21 @@ class Agent:
 
     kind = "agent"
 
-    def __init__(self, directory, password=None, **keys):
+    def __init__(self, directory, password=None, unix=False, **keys):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port, self.admin_port = free_port(), free_port()
         self.unix = str(self.directory / "agent.sock")
-        agent = {"redis": [f"127.0.0.1:{self.port}", f"unix:{self.unix}"], "mode": "local", **keys}
+        bind = f"unix:{self.unix}" if unix else f"127.0.0.1:{self.port}"
+        agent = {"redis": bind, "mode": "local", **keys}
+        self.address = self.unix if unix else self.port
         if password:
             secret = self.directory / "password"
             secret.write_text(password + "\n")
             secret.chmod(0o600)
             agent["password_file"] = str(secret)
         config = {"node": "app1", "admin": {"bind": f"127.0.0.1:{self.admin_port}"}, "agent": agent}
+        config["state_dir"] = str(self.directory)
         self.file = self.directory / "agent.yaml"
         self.file.write_text(json.dumps(config, indent=1))
         self.process = None
@@ -47,7 +49,7 @@ class Agent:
     def _ready(self):
         assert self.process.poll() is None, self.stderr()
         try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            Wire(self.address).socket.close()
         except OSError:
             return False
         return True

@@ -14,9 +14,10 @@ class RedisServer:
 
     kind = "redis"
 
-    def __init__(self, directory, password=None):
+    def __init__(self, directory, password=None, unix=False):
         self.directory, self.password, self.port = directory, password, free_port()
         self.unix = str(directory / "redis.sock")
+        self.address = self.unix if unix else self.port
         self.process = None
 
     @staticmethod
