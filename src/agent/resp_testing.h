@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 enum {
-    HF_RESP_TESTING_OUT_MAX = 96 << 20,
+    HF_RESP_TESTING_OUT_MAX = 8 << 20,
     HF_RESP_TESTING_IN_MAX = 1 << 16,
     HF_RESP_TESTING_NOW_MS = 1000000,
     HF_RESP_TESTING_MEMORY = 64 << 20,
@@ -196,7 +196,7 @@ static inline void hf_resp_testing_init(struct hf_resp_testing *rig, size_t memo
                                                   .epoch_floor = 1};
     REQUIRE(hf_sessions_new(&settings, &rig->sessions) == 0);
     rig->shared = calloc(1, hf_resp_front.shared_size);
-    rig->out = (char *)malloc(HF_RESP_TESTING_OUT_MAX); /* pages come when they are written */
+    rig->out = (char *)malloc(HF_RESP_TESTING_OUT_MAX);
     REQUIRE(rig->shared != NULL && rig->out != NULL);
     hf_resp_testing_set_time(rig, HF_RESP_TESTING_NOW_MS);
 }
