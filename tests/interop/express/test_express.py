@@ -13,19 +13,6 @@ NAMES = ("app1", "app2", "app3")
 USERS, REQUESTS = 200, 20
 
 
-@pytest.fixture(scope="module")
-def modules():
-    """The packages that package-lock.json names, installed once."""
-    if not (HERE / "node_modules" / "express-session").is_dir():
-        subprocess.run(
-            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=HERE,
-            check=True,
-            timeout=scaled(120),
-            stdout=subprocess.DEVNULL,
-        )
-
-
 class Instance:
     def __init__(self, name):
         self.name, self.port = name, free_port()

@@ -1,0 +1,141 @@
+"""Three instances of a shop, their store, and the proxy in front."""
+import os
+from pathlib import Path
+
+from harness import Browser, Client, Proxy, checks, configuration, free_port, pool, scaled
+
+from . import guides
+from .applications import HERE
+from .process import Process
+from .stores import STORES
+
+NAMES = ("app1", "app2", "app3")
+
+
+class Instance:
+    def __init__(self, application, name, directory):
+        self.application, self.name, self.port = application, name, free_port()
+        self.directory = Path(directory)
+        self.process = Process(name, self.directory / f"{name}.log")
+
+    def spawn(self, store_port):
+        file = self.application.store_file(self.directory, store_port)
+        environment = {
+            **os.environ,
+            "SERVER": self.name,
+            "SESSION_FILE": str(file),
+            "SESSION_SECRET": "interop",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        command = self.application.command(self, file)
+        self.process.spawn(command, cwd=HERE / self.application.guide, env=environment)
+
+    def ready(self):
+        self.process.ready(self.port)
+
+    def ask(self, target, cookie, method="GET"):
+        """An answer of this very server, past the proxy, to who sends this cookie."""
+        with Client(self.port) as client:
+            fields = [("Cookie", f"{self.application.cookie}={cookie}"), ("Connection", "close")]
+            return client.get(target, method, fields=fields, body=b"" if method == "POST" else None)
+
+
+class User(Browser):
+    """A customer, who knows what the shop must say."""
+
+    def __init__(self, fleet, name):
+        super().__init__(fleet.proxy.port)
+        self.fleet, self.name, self.logged_in, self.cart = fleet, name, False, 0
+
+    @property
+    def session(self):
+        """The session cookie's value, None without one."""
+        return self.jar.get(self.fleet.application.cookie)
+
+    @property
+    def server(self):
+        """Who answered last."""
+        return self.servers[-1]
+
+    def expected(self):
+        return {"user": self.name if self.logged_in else None, "cart": self.cart}
+
+    def visit(self, target, method="POST"):
+        body = b"" if method == "POST" else None
+        answer = self.request(target, method, body=body)
+        assert answer.status == 200, (answer.status, answer.body)
+        page = answer.json()
+        del page["server"]
+        assert page == self.expected(), (target, page, self.expected())
+
+    def log_in(self):
+        self.logged_in = True
+        self.visit(f"/login?user={self.name}")
+
+    def add(self):
+        self.cart += 1
+        self.visit("/add")
+
+    def look(self):
+        self.visit("/me", "GET")
+
+    def log_out(self):
+        self.logged_in, self.cart = False, 0
+        self.visit("/logout")
+
+
+class Fleet:
+    def __init__(self, application, store, directory):
+        self.application = application
+        self.store = STORES[store](NAMES, application.protocol, directory)
+        self.instances = {name: Instance(application, name, directory) for name in NAMES}
+        keys = {"health": checks(), "passive": {"eject": "1s"}}
+        if store == "agents":
+            keys["session"] = guides.session_of(application.guide)
+        self.proxy = Proxy(directory / "proxy", configuration(pool(self._rows(), **keys)))
+
+    def _rows(self):
+        return [
+            {"name": name, "address": f"127.0.0.1:{instance.port}", **self.store.row_of(name)}
+            for name, instance in self.instances.items()
+        ]
+
+    def start(self):
+        self.store.start()
+        for name in NAMES:
+            self.instances[name].spawn(self.store.port_of(name))
+        self.proxy.start()
+        for name in NAMES:
+            self.instances[name].ready()
+            self.proxy.wait_state(name, "ready")
+
+    def stop(self):
+        for instance in self.instances.values():
+            instance.process.kill()
+        try:
+            self.proxy.stop()
+        finally:
+            self.store.stop()
+
+    def user(self, name):
+        return User(self, name)
+
+    def kill(self, name):
+        """The machine is gone: the application, and the agent beside it if there is one."""
+        self.store.kill(name)
+        self.instances[name].process.kill()
+
+    def revive(self, name):
+        self.store.revive(name)
+        self.instances[name].spawn(self.store.port_of(name))
+        self.instances[name].ready()
+        self.proxy.wait_state(name, "ready")
+
+    def everywhere(self, cookie):
+        """{server: what it says to who sends this cookie}, each asked past the proxy."""
+        said = {}
+        for name, instance in self.instances.items():
+            answer = instance.ask("/me", cookie)
+            assert answer.status == 200, (name, answer.status, answer.body)
+            said[name] = {key: answer.json()[key] for key in ("user", "cart")}
+        return said
