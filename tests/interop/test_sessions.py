@@ -7,10 +7,13 @@ import threading
 
 import pytest
 from fleet import APPLICATIONS, NAMES, STORES, Fleet
+from harness import poll
 from harness.apps import crowd, join
 
 USERS = 6
 NOTHING = {"user": None, "cart": 0}
+FAILURES = 4  # more than any client takes before it gives a server up for a while
+RECOVERY_SECONDS = 5
 ADDS = 5  # of each of the threads that add to one cart at once
 
 
@@ -129,3 +132,24 @@ def test_requests_of_one_session_on_all_servers_at_once(fleet):
     user.cart = fleet.everywhere(cookie)[NAMES[0]]["cart"]
     assert user.cart == added if fleet.application.locks else 1 <= user.cart <= added
     agree(fleet, [user])
+
+
+def test_a_store_that_went_away_and_came_back(fleet):
+    """The application stays up: what it answers meanwhile is in its guide."""
+    user = fleet.user("alice")
+    user.log_in()
+    user.add()
+    name = user.server
+    instance = fleet.instances[name]
+    fleet.store.lose(name)
+    try:
+        for _ in range(FAILURES):
+            answer = instance.ask("/me", user.session)
+            assert answer.status == fleet.application.away, answer.body
+            if answer.status == 200:
+                assert answer.json()["user"] is None
+    finally:
+        fleet.store.restore(name)
+    poll(instance.keeps_sessions, RECOVERY_SECONDS, "it finds its store again", 0.1)
+    if fleet.store.REPLICATED:
+        agree(fleet, [user])

@@ -13,7 +13,9 @@ PHP_REQUEST_SECONDS_MAX = 30  # a lock's lifetime; the command line alone knows 
 def _php(instance, file):
     limit = f"max_execution_time={PHP_REQUEST_SECONDS_MAX}"
     address = f"127.0.0.1:{instance.port}"
-    return ["php", "-c", str(file), "-d", limit, "-S", address, str(HERE / "php/shop.php")]
+    quiet = "display_errors=0"  # as everywhere but on a developer's desk
+    settings = ["-c", str(file), "-d", limit, "-d", quiet]
+    return ["php", *settings, "-S", address, str(HERE / "php/shop.php")]
 
 
 def _express(instance, file):
@@ -39,7 +41,8 @@ def _rack(instance, file):
 @dataclass(frozen=True)
 class Application:
     """`block` names the part of the guide that is used. `rotates`: a login gives the session a new
-    id. `locks`: requests of one session wait for each other, whichever server they reach."""
+    id. `locks`: requests of one session wait for each other, whichever server they reach. `away`:
+    the status of an answer while the store cannot be reached; with 200 it is that of a visitor."""
 
     name: str
     guide: str
@@ -48,6 +51,7 @@ class Application:
     command: Callable = field(repr=False)
     rotates: bool = True
     locks: bool = False
+    away: int = 500
 
     def store_file(self, directory, port):
         """Writes what says where sessions are kept."""
@@ -61,15 +65,15 @@ class Application:
 
 
 APPLICATIONS = [
-    Application("php-redis", "php", "redis", "redis", _php),
-    Application("php-redis-locking", "php", "redis-locking", "redis", _php, locks=True),
-    Application("php-memcached", "php", "memcached", "memcached", _php, locks=True),
+    Application("php-redis", "php", "redis", "redis", _php, away=503),
+    Application("php-redis-locking", "php", "redis-locking", "redis", _php, locks=True, away=503),
+    Application("php-memcached", "php", "memcached", "memcached", _php, locks=True, away=503),
     Application("express-node-redis", "express", "node-redis", "redis", _express),
     Application("express-ioredis", "express", "ioredis", "redis", _express),
     Application("express-memcached", "express", "memcached", "memcached", _express),
-    Application("django-redis", "django", "redis", "redis", _django),
-    Application("django-memcached", "django", "memcached", "memcached", _django),
-    # Flask-Session below 0.6 has no way to give a session another id.
+    Application("django-redis", "django", "redis", "redis", _django, away=200),
+    Application("django-memcached", "django", "memcached", "memcached", _django, away=200),
+    # Flask-Session below 0.7 has no way to give a session another id.
     Application("flask-redis", "flask", "redis", "redis", _flask, rotates=False),
-    Application("rack-dalli", "rack", "dalli", "memcached", _rack),
+    Application("rack-dalli", "rack", "dalli", "memcached", _rack, away=200),
 ]

@@ -2,7 +2,7 @@
 import os
 from pathlib import Path
 
-from harness import Browser, Client, Proxy, checks, configuration, free_port, pool, scaled
+from harness import Browser, Client, Proxy, checks, configuration, free_port, poll, pool
 
 from . import guides
 from .applications import HERE
@@ -31,13 +31,27 @@ class Instance:
         self.process.spawn(command, cwd=HERE / self.application.guide, env=environment)
 
     def ready(self):
+        """It listens, and has found its store."""
         self.process.ready(self.port)
+        poll(self.keeps_sessions, 10, f"it keeps sessions\n{self.process.said()}", 0.05)
 
     def ask(self, target, cookie, method="GET"):
-        """An answer of this very server, past the proxy, to who sends this cookie."""
+        """An answer of this very server, past the proxy, to who sends this cookie (None: none)."""
+        fields = [("Connection", "close")]
+        if cookie is not None:
+            fields.append(("Cookie", f"{self.application.cookie}={cookie}"))
         with Client(self.port) as client:
-            fields = [("Cookie", f"{self.application.cookie}={cookie}"), ("Connection", "close")]
             return client.get(target, method, fields=fields, body=b"" if method == "POST" else None)
+
+    def keeps_sessions(self):
+        """Whether a new visitor's session is there at his next request."""
+        answer = self.ask("/add", None, "POST")
+        start = f"{self.application.cookie}="
+        cookies = [field for field in answer.all("Set-Cookie") if field.startswith(start)]
+        if answer.status != 200 or not cookies:
+            return False
+        answer = self.ask("/me", cookies[0].split(";")[0][len(start) :])
+        return answer.status == 200 and answer.json()["cart"] == 1
 
 
 class User(Browser):

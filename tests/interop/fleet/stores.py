@@ -12,6 +12,8 @@ from .process import Process
 class SharedStore:
     """A real Redis or memcached, the same for all: shows that the shops and the scenario work."""
 
+    REPLICATED = False
+
     def __init__(self, names, protocol, directory):
         self.port, self.protocol, self.directory = free_port(), protocol, Path(directory)
         self.process = Process(protocol, self.directory / "store.log")
@@ -35,6 +37,13 @@ class SharedStore:
 
     def revive(self, name):
         """It was never away."""
+
+    def lose(self, name):
+        """What this instance speaks to is gone, and the instance is not."""
+        self.process.kill()
+
+    def restore(self, name):
+        self.start()
 
     def stop(self):
         self.process.kill()
@@ -82,12 +91,17 @@ class LocalAgent(SharedStore):
     def start(self):
         self.agent.start()
 
+    def lose(self, name):
+        self.agent.process.kill()
+
     def stop(self):
         self.agent.stop()
 
 
 class Agents:
     """An agent beside each instance, which dies with it: what Holdfast is for."""
+
+    REPLICATED = True  # what an agent knew, others know
 
     def __init__(self, names, protocol, directory):
         self.protocol = protocol
@@ -113,6 +127,8 @@ class Agents:
 
     def revive(self, name):
         self.agents[name].start()
+
+    lose, restore = kill, revive
 
     def stop(self):
         for agent in self.agents.values():
