@@ -60,11 +60,11 @@ enum hf_operation_when {
 };
 
 enum hf_operation_flag {
-    HF_OPERATION_STARTS = 1 << 0,    /* an application's request starts with it: the session moves
-                                        here. Without it the operation goes to where the session is */
-    HF_OPERATION_NO_VALUE = 1 << 1,  /* GET: all about the value but its bytes */
-    HF_OPERATION_OLD_VALUE = 1 << 2, /* SET, DELETE, EXPIRE: answer what was there before, also
-                                        when the condition fails. A hash: WRONG_TYPE, unchanged */
+    HF_OPERATION_STARTS = 1 << 0,         /* a request of an application starts with it: the session
+                                             moves here. Else the operation goes to the session */
+    HF_OPERATION_NO_VALUE = 1 << 1,       /* GET: all about the value but its bytes */
+    HF_OPERATION_OLD_VALUE = 1 << 2,      /* SET, DELETE, EXPIRE: answer what was there before, also
+                                             when the condition fails. WRONG_TYPE for a hash */
     HF_OPERATION_KEEP_DEADLINE = 1 << 3,  /* SET: that of the key that is there */
     HF_OPERATION_KEEP_FLAGS = 1 << 4,     /* SET: likewise client_flags */
     HF_OPERATION_CREATE = 1 << 5,         /* EXTEND, ADD: a missing key is made; else MISSING */

@@ -67,14 +67,13 @@ def test_unknown_commands_and_options():
         run("chekc", code=2).stderr == "holdfast: unknown command 'chekc': did you mean 'check'?\n"
     )
     assert "--help" in run("explode", code=2).stderr
-    for command in ("check", "ctl", "keygen", "version", "shop", "simulate"):
+    for command in ("agent", "check", "ctl", "keygen", "version", "shop", "simulate"):
         done = run(command, "--no-such-option", code=2)
         assert "--no-such-option" in done.stderr and done.stdout == ""
 
 
 def test_not_built_yet():
     for words in (
-        ["agent", "-c", "x"],
         ["ctl", "explain"],
         ["ctl", "preview", "x"],
         ["ctl", "migrate"],
@@ -165,6 +164,8 @@ def test_check_agent(write):
     assert "agent" in run("check", "-c", write(good)).stdout
     file = write(good.replace("mode: local", "mood: local"))
     assert f"{file}:5: " in run("check", "-c", file, code=1).stderr
+    ahead = good.replace("mode: local", "mode: replicated")
+    assert ":6: not supported yet: mode" in run("check", "-c", write(ahead), code=1).stderr
     inner = GOOD.replace("least_connections", "least_connections\n    agent: {}")
     assert (
         "good" not in run("check", "-c", write(inner), code=1).stdout
