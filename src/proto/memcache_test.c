@@ -44,6 +44,7 @@ static void test_text(void **state)
     REQUEST("stats items\r\n", "stats key=items");
     REQUEST("version\r\n", "version");
     REQUEST("verbosity 1\r\n", "verbosity");
+    REQUEST("verbosity noreply\r\n", "verbosity quiet");
     REQUEST("quit\r\n", "quit");
     REQUEST("get k\xc3\xa9#\r\n", "get key=k\xc3\xa9# v");
     assert_request(HF_SLICE("get k\r\nget j\r\n"), "get key=k v", 7);
@@ -106,6 +107,8 @@ static const struct refusal refusals[] = {
     ROW(UNKNOWN_COMMAND, 0, "incr k\r\n"),
     ROW(UNKNOWN_COMMAND, 0, "delete\r\n"),
     ROW(UNKNOWN_COMMAND, 0, "verbosity\r\n"),
+    ROW(UNKNOWN_COMMAND, 0, "verbosity foo bar my\r\n"),
+    ROW(BAD_LINE, 0, "verbosity foo\r\n"),
     ROW(UNKNOWN_COMMAND, 0, "mz k\r\n"),
     ROW(UNKNOWN_COMMAND, 0, "xx k\r\n"),
     /* row 214: keys */

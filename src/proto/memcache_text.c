@@ -211,9 +211,11 @@ static enum hf_memcache_reason read_verbosity(struct hf_memcache_line *line,
     struct tokens tokens;
     uint64_t level;
     split(line, &tokens, request);
-    if (tokens.count == 0)
+    if (tokens.count == 0 && request->quiet) /* noreply is a level that means nothing */
+        return HF_MEMCACHE_OK;
+    if (tokens.count == 0 || tokens.count > 2)
         return refuse(request, HF_MEMCACHE_UNKNOWN_COMMAND);
-    if (tokens.count > 2 || !hf_memcache_read_number(tokens.at[0], UINT32_MAX, &level))
+    if (!hf_memcache_read_number(tokens.at[0], UINT32_MAX, &level))
         return refuse(request, HF_MEMCACHE_BAD_LINE);
     return HF_MEMCACHE_OK;
 }

@@ -29,9 +29,9 @@ struct hf_token_sealer {
     uint32_t magic;
     unsigned count;
     uint8_t seal_id;
-    uint8_t key_of_id[256];                  /* index of the key, or NO_KEY */
+    uint8_t key_of_id[256];  /* index of the key, or NO_KEY */
     int8_t letter_bits[256]; /* six bits of a base64url letter (RFC 4648 5); -1: it is none */
-    EVP_CIPHER_CTX *seal;                    /* owned; of keys[0] */
+    EVP_CIPHER_CTX *seal;    /* owned; of keys[0] */
     EVP_CIPHER_CTX *open[HF_TOKEN_KEYS_MAX]; /* owned */
 };
 
