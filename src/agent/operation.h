@@ -8,13 +8,13 @@
  *   GET, mg, get       GET | STARTS              STRLEN, TTL, TYPE, EXISTS, HLEN  GET + NO_VALUE
  *   SET, set           SET                       SET NX, SETNX, add               SET, IF_NEW
  *   SET XX, replace    SET, IF_EXISTS            cas                              SET, IF_CAS
- *   SET .. GET         SET + OLD_VALUE           GETDEL                           DELETE +
- * OLD_VALUE EXPIRE, PERSIST    EXPIRE                    GETEX, gat                       EXPIRE +
- * OLD_VALUE TOUCH, touch       Redis: GET + NO_VALUE; memcached: EXPIRE "delete if equal"  DELETE,
- * IF_EQUAL          "pexpire if equal"               EXPIRE, IF_EQUAL WATCH              GET +
- * NO_VALUE: remember result.cas (0: MISSING), compare at EXEC RENAME             DUMP of the old
- * name, RESTORE under the new one, then DELETE of the old one, IF_CAS with the number that DUMP
- * answered (MISMATCH: begin again)
+ *   SET .. GET         SET + OLD_VALUE           GETDEL              DELETE + OLD_VALUE
+ *   EXPIRE, PERSIST    EXPIRE                    GETEX, gat          EXPIRE + OLD_VALUE
+ *   TOUCH of Redis     GET + NO_VALUE            touch               EXPIRE
+ *   "delete if equal"  DELETE, IF_EQUAL          "pexpire if equal"  EXPIRE, IF_EQUAL
+ *   WATCH              GET + NO_VALUE: remember result.cas (0: MISSING), compare it at EXEC
+ *   RENAME             DUMP of the old name, RESTORE under the new one, then DELETE of the old one,
+ *                      IF_CAS with the number that DUMP answered (MISMATCH: begin again)
  *
  * Deadlines are absolute here, on this machine's monotonic clock (store/deadline.h), and time left
  * in the encoding. Slices are borrowed. Pure: no clock, no I/O. Threads: any; a store's executor:
