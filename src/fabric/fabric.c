@@ -90,6 +90,8 @@ static void end_all(struct hf_fabric *f)
     for (unsigned i = 0; i < f->rank->count; i++)
         f->peers[i].status = HF_PEER_DEAD;
     hf_copies_tick(f);
+    for (unsigned i = 0; i < f->rank->count; i++)
+        hf_copies_unlinked(f, i); /* what waits for copies as long as it takes */
     hf_operation_tick(f);
     hf_activity_free_all(f);
 }
