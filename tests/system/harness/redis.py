@@ -1,4 +1,5 @@
 """What tests of the Redis side speak to: a real redis-server or our agent, and raw connections to either."""
+import os
 import re
 import shutil
 import socket
@@ -44,7 +45,7 @@ class RedisServer:
             socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
         except OSError:
             return False
-        return True
+        return os.path.exists(self.unix)  # made behind the port
 
     def stop(self):
         self.process.kill()
