@@ -165,7 +165,7 @@ def test_check_agent(write):
     file = write(good.replace("mode: local", "mood: local"))
     assert f"{file}:5: " in run("check", "-c", file, code=1).stderr
     ahead = good.replace("mode: local", "mode: replicated")
-    assert ":6: not supported yet: mode" in run("check", "-c", write(ahead), code=1).stderr
+    assert ":5: not supported yet: mode" in run("check", "-c", write(ahead), code=1).stderr
     inner = GOOD.replace("least_connections", "least_connections\n    agent: {}")
     assert (
         "good" not in run("check", "-c", write(inner), code=1).stdout
