@@ -42,7 +42,8 @@ def _rack(instance, file):
 class Application:
     """`block` names the part of the guide that is used. `rotates`: a login gives the session a new
     id. `locks`: requests of one session wait for each other, whichever server they reach. `away`:
-    the status of an answer while the store cannot be reached; with 200 it is that of a visitor."""
+    the status of an answer while the store cannot be reached; with 200 it is that of a visitor;
+    None: there may be none, and nobody asks."""
 
     name: str
     guide: str
@@ -51,7 +52,7 @@ class Application:
     command: Callable = field(repr=False)
     rotates: bool = True
     locks: bool = False
-    away: int = 500
+    away: int | None = 500
 
     def store_file(self, directory, port):
         """Writes what says where sessions are kept."""
@@ -68,7 +69,8 @@ APPLICATIONS = [
     Application("php-redis", "php", "redis", "redis", _php, away=503),
     Application("php-redis-locking", "php", "redis-locking", "redis", _php, locks=True, away=503),
     Application("php-memcached", "php", "memcached", "memcached", _php, locks=True, away=503),
-    Application("express-node-redis", "express", "node-redis", "redis", _express),
+    # A command that is on its way when the connection ends may never be answered by node-redis.
+    Application("express-node-redis", "express", "node-redis", "redis", _express, away=None),
     Application("express-ioredis", "express", "ioredis", "redis", _express),
     Application("express-memcached", "express", "memcached", "memcached", _express),
     Application("django-redis", "django", "redis", "redis", _django, away=200),
