@@ -1,18 +1,14 @@
 /* `holdfast agent`: puts the parts together and answers signals. */
 #include "agent/agent.h"
-#include "admin/admin.h"
 #include "agent/memcache.h"
 #include "agent/resp_front.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
-#include <errno.h>
-#include <getopt.h>
+#include "cmd/service.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 /* What applications may speak. */
 static const struct hf_agent_fronts fronts = {.redis = &hf_resp_front,
@@ -33,16 +29,13 @@ struct program {
     } current;
 };
 
-static void usage(FILE *out)
-{
-    fputs("usage: holdfast agent -c FILE\n\n"
-          "Keeps the sessions of the application beside it, which takes it for its Redis or\n"
-          "memcached, by the configuration in FILE.\n"
-          "SIGHUP reads FILE again; a FILE with mistakes changes nothing.\n"
-          "SIGTERM accepts no more and ends when what was asked is answered; a second one ends at "
-          "once.\n",
-          out);
-}
+static const char usage[] =
+    "usage: holdfast agent -c FILE\n\n"
+    "Keeps the sessions of the application beside it, which takes it for its Redis or\n"
+    "memcached, by the configuration in FILE.\n"
+    "SIGHUP reads FILE again; a FILE with mistakes changes nothing.\n"
+    "SIGTERM accepts no more and ends when what was asked is answered; a second one ends at "
+    "once.\n";
 
 /* NULL after a message. */
 static struct hf_agent_config *load(const char *file)
@@ -126,23 +119,6 @@ static json_t *status_document(void *user, const struct hf_admin_times *times)
     return document;
 }
 
-static bool start_admin(struct program *program)
-{
-    const struct hf_config *config = program->config->process;
-    struct hf_admin_hooks hooks = {
-        .config = current_config, .status = status_document, .user = program};
-    if (config->admin_bind.size == 0)
-        return true;
-    int result = hf_admin_start(config, &hooks, &program->admin);
-    if (result == 0)
-        return true;
-    char text[HF_ADDRESS_TEXT_MAX];
-    hf_address_format(&config->admin_bind, text);
-    fprintf(stderr, "%s: admin.bind %s: %s%s\n", program->file, text, strerror(-result),
-            result == -EADDRINUSE ? "; stop the other program or choose another port" : "");
-    return false;
-}
-
 /* ---- signals ---- */
 
 static void reload(struct program *program)
@@ -186,30 +162,13 @@ static void stop(struct program *program, const char *signal_name)
 static void signal_ready(struct hf_event *event, unsigned ready)
 {
     struct program *program = hf_container_of(event, struct program, signals);
-    struct signalfd_siginfo info;
-    while (event->fd >= 0 && read(event->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo == SIGHUP)
+    int number;
+    while ((number = hf_service_next_signal(event)) != 0) {
+        if (number == SIGHUP)
             reload(program);
         else
-            stop(program, info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+            stop(program, hf_service_signal_name(number));
     }
-}
-
-/* Blocked in every thread started from here on; the loop reads them. */
-static int watch_signals(struct program *program)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    program->signals.ready = signal_ready;
-    return hf_event_open_level(program->loop, &program->signals, fd);
 }
 
 /* ---- life ---- */
@@ -234,7 +193,10 @@ static int serve(struct program *program)
         fprintf(stderr, "%s\n", error.text);
         return HF_EXIT_FAILED;
     }
-    bool started = start_admin(program);
+    struct hf_admin_hooks hooks = {
+        .config = current_config, .status = status_document, .user = program};
+    bool started =
+        hf_service_start_admin(program->file, program->config->process, &hooks, &program->admin);
     if (started) {
         announce(program);
         hf_loop_run(program->loop);
@@ -255,7 +217,7 @@ static int run(const char *file)
     program.current.process = hf_config_ref(program.config->process);
     int result = hf_loop_new(&program.loop);
     if (result == 0)
-        result = watch_signals(&program);
+        result = hf_service_watch_signals(program.loop, &program.signals, signal_ready);
     if (result == 0)
         result = hf_log_init((enum hf_log_level)program.config->process->log_level, NULL);
     int exit_code = HF_EXIT_FAILED;
@@ -274,21 +236,7 @@ static int run(const char *file)
 
 int hf_cmd_agent(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
-    const char *file = NULL;
-    int option;
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        if (option == 'c') {
-            file = optarg;
-        } else {
-            usage(option == 'h' ? stdout : stderr);
-            return option == 'h' ? HF_EXIT_DONE : HF_EXIT_USAGE;
-        }
-    }
-    if (file == NULL || optind < argc) {
-        usage(stderr);
-        return HF_EXIT_USAGE;
-    }
-    return run(file);
+    const char *file;
+    int exit_code = hf_cmd_file_option(argc, argv, usage, &file);
+    return exit_code < 0 ? run(file) : exit_code;
 }

@@ -2,7 +2,6 @@
 #include "cmd/cmd.h"
 #include "config/agent.h"
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,24 +230,9 @@ static int check_proxy(const char *file)
 
 int hf_cmd_check(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
-    const char *file = NULL;
-    int option;
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(usage, stdout);
-            return HF_EXIT_DONE;
-        }
-        if (option != 'c') {
-            fputs(usage, stderr);
-            return HF_EXIT_USAGE;
-        }
-        file = optarg;
-    }
-    if (!file || optind < argc) {
-        fputs(usage, stderr);
-        return HF_EXIT_USAGE;
-    }
+    const char *file;
+    int exit_code = hf_cmd_file_option(argc, argv, usage, &file);
+    if (exit_code >= 0)
+        return exit_code;
     return is_agent_file(file) ? check_agent(file) : check_proxy(file);
 }

@@ -5,6 +5,9 @@
 
 enum { HF_EXIT_DONE = 0, HF_EXIT_FAILED = 1, HF_EXIT_USAGE = 2 };
 
+/* Takes "-c FILE" and "--help". -1: go on with *ret_file; else the exit code, and the usage text
+ * was printed. */
+int hf_cmd_file_option(int argc, char **argv, const char *usage, const char **ret_file);
 struct hf_config_report;
 /* "FILE:LINE: what, and what to write" on stderr, a line for each mistake of the file. */
 void hf_cmd_print_report(const char *file, const struct hf_config_report *report);

@@ -1,19 +1,15 @@
 /* `holdfast proxy`: puts the parts together and answers signals. */
-#include "admin/admin.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "cmd/service.h"
 #include "config/config.h"
 #include "proxy/process.h"
 #include "table/table.h"
-#include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 enum { TABLES_END_MS = 20 * 1000 /* for what is still to be written */ };
 
@@ -26,16 +22,13 @@ struct program {
     bool draining;
 };
 
-static void usage(FILE *out)
-{
-    fputs("usage: holdfast proxy -c FILE\n\n"
-          "Runs the load balancer by the configuration in FILE.\n"
-          "SIGHUP reads FILE again, and reopens the access log; a FILE with mistakes changes "
-          "nothing.\n"
-          "SIGTERM stops accepting and ends when requests under way have; a second one ends at "
-          "once.\n",
-          out);
-}
+static const char usage[] =
+    "usage: holdfast proxy -c FILE\n\n"
+    "Runs the load balancer by the configuration in FILE.\n"
+    "SIGHUP reads FILE again, and reopens the access log; a FILE with mistakes changes "
+    "nothing.\n"
+    "SIGTERM stops accepting and ends when requests under way have; a second one ends at "
+    "once.\n";
 
 /* NULL after a message. */
 static struct hf_config *load(const char *file)
@@ -84,30 +77,13 @@ static void drain(struct program *program, const char *signal_name)
 static void signal_ready(struct hf_event *event, unsigned ready)
 {
     struct program *program = hf_container_of(event, struct program, signals);
-    struct signalfd_siginfo info;
-    while (read(event->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo == SIGHUP)
+    int number;
+    while ((number = hf_service_next_signal(event)) != 0) {
+        if (number == SIGHUP)
             reload(program);
         else
-            drain(program, info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+            drain(program, hf_service_signal_name(number));
     }
-}
-
-/* Blocked in every thread started from here on; the control loop reads them. */
-static int watch_signals(struct program *program)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    program->signals.ready = signal_ready;
-    return hf_event_open_level(program->loop, &program->signals, fd);
 }
 
 static void all_ended(void *user)
@@ -130,22 +106,6 @@ static void server_changed(struct hf_server *server, void *user)
             hf_admin_state_word((enum hf_admin_state)atomic_load(&server->admin)));
 }
 
-static bool start_admin(struct program *program, const struct hf_config *config)
-{
-    struct hf_admin_hooks hooks = {
-        .config = current_config, .server_changed = server_changed, .user = program};
-    if (config->admin_bind.size == 0)
-        return true;
-    int result = hf_admin_start(config, &hooks, &program->admin);
-    if (result == 0)
-        return true;
-    char text[HF_ADDRESS_TEXT_MAX];
-    hf_address_format(&config->admin_bind, text);
-    fprintf(stderr, "%s: admin.bind %s: %s%s\n", program->file, text, strerror(-result),
-            result == -EADDRINUSE ? "; stop the other program or choose another port" : "");
-    return false;
-}
-
 static void announce(const struct hf_config *config)
 {
     for (unsigned i = 0; i < config->listener_count; i++) {
@@ -165,7 +125,9 @@ static int serve(struct program *program, struct hf_config *config)
         fprintf(stderr, "holdfast: %s\n", error.text);
         return HF_EXIT_FAILED;
     }
-    bool started = start_admin(program, config);
+    struct hf_admin_hooks hooks = {
+        .config = current_config, .server_changed = server_changed, .user = program};
+    bool started = hf_service_start_admin(program->file, config, &hooks, &program->admin);
     if (started)
         announce(config);
     else
@@ -188,7 +150,7 @@ static int run(const char *file)
     config->generation = 1;
     int result = hf_loop_new(&program.loop);
     if (result == 0)
-        result = watch_signals(&program);
+        result = hf_service_watch_signals(program.loop, &program.signals, signal_ready);
     if (result == 0)
         result = hf_log_init((enum hf_log_level)config->log_level, config->access_path);
     int exit_code = HF_EXIT_FAILED;
@@ -204,21 +166,7 @@ static int run(const char *file)
 
 int hf_cmd_proxy(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
-    const char *file = NULL;
-    int option;
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        if (option == 'c') {
-            file = optarg;
-        } else {
-            usage(option == 'h' ? stdout : stderr);
-            return option == 'h' ? HF_EXIT_DONE : HF_EXIT_USAGE;
-        }
-    }
-    if (!file || optind < argc) {
-        usage(stderr);
-        return HF_EXIT_USAGE;
-    }
-    return run(file);
+    const char *file;
+    int exit_code = hf_cmd_file_option(argc, argv, usage, &file);
+    return exit_code < 0 ? run(file) : exit_code;
 }
