@@ -9,6 +9,7 @@ import time
 import pytest
 
 from harness import poll, scaled
+from harness.agent import Agent
 from harness.memcached import (
     INVALID,
     MISSING,
@@ -18,7 +19,6 @@ from harness.memcached import (
     PRESENT,
     TOO_LARGE,
     UNKNOWN_COMMAND,
-    Agent,
     Memcached,
     Wire,
     counted,
@@ -33,7 +33,7 @@ NEVER_CREATE = 0xFFFFFFFF
 @pytest.fixture
 def agent(tmp_path):
     """An agent that serves memcached alone."""
-    server = Agent(tmp_path).start()
+    server = Agent(tmp_path, "memcached").start()
     yield server
     server.stop()
 
@@ -50,7 +50,7 @@ def real():
 def port(request):
     """Of an agent, and of a memcached."""
     if request.param == "agent":
-        return request.getfixturevalue("agent").memcached_port
+        return request.getfixturevalue("agent").port
     return request.getfixturevalue("real").port
 
 
@@ -495,7 +495,7 @@ def test_statistics(wire):
 
 
 def test_version(agent):
-    with Wire(agent.memcached_port) as wire:
+    with Wire(agent.port) as wire:
         wire.send(b"version\r\n")
         found = re.match(rb"VERSION (\d+)\.(\d+)\.(\d+)\r\n$", wire.line())
         assert tuple(int(part) for part in found.groups()) >= (1, 6, 27)
@@ -504,26 +504,26 @@ def test_version(agent):
 def test_what_the_real_one_leaves_out(agent):
     """Its documents have these, the release of Debian 12 does not: a binary verbosity is never
     answered, and an append makes nothing."""
-    with Wire(agent.memcached_port) as wire:
+    with Wire(agent.port) as wire:
         assert wire.ask("verbosity", extras=b"\0\0\0\1").status == 0
-    with Wire(agent.memcached_port) as wire:
+    with Wire(agent.port) as wire:
         wire.say(b"ms k 1 MA N60\r\nb\r\n", b"HD\r\n")
         wire.say(b"mg k t v\r\n", b"VA 1 t60\r\nb\r\n")
 
 
 def test_flush_is_denied(agent):
-    with Wire(agent.memcached_port) as wire:
+    with Wire(agent.port) as wire:
         wire.say(b"set k 0 0 1\r\nx\r\n", b"STORED\r\n")
         wire.say(b"flush_all\r\n", b"CLIENT_ERROR switched off here\r\n")
         wire.say(b"flush_all 0 noreply\r\nget k\r\n", b"VALUE k 0 1\r\nx\r\nEND\r\n")
-    with Wire(agent.memcached_port) as wire:
+    with Wire(agent.port) as wire:
         assert wire.ask("flush").status == NOT_SUPPORTED
         assert wire.ask("get", b"k").value == b"x"
 
 
 def test_placeholders_end(agent):
     """php-memcached leaves empty values behind that were to live for ever."""
-    with Wire(agent.memcached_port) as wire:
+    with Wire(agent.port) as wire:
         wire.say(b"add k 0 0 0\r\n\r\nadd j 0 0 1\r\nx\r\nmg k t\r\nmg j t\r\n",
                  b"STORED\r\nSTORED\r\nHD t3600\r\nHD t-1\r\n")
 
@@ -531,14 +531,14 @@ def test_placeholders_end(agent):
 def test_locks_end_with_their_connection(agent):
     """As flock does: a worker that died must not lock its user out."""
     key, lock = php_keys(b"dead")
-    with Wire(agent.memcached_port) as holder:
+    with Wire(agent.port) as holder:
         assert holder.ask("add", key, b"", stored()).status == 0
         assert holder.ask("add", lock, b"1", stored()).status == 0
-        with Wire(agent.memcached_port) as other:
+        with Wire(agent.port) as other:
             assert other.ask("add", lock, b"1", stored()).status == PRESENT
 
     def free():
-        with Wire(agent.memcached_port) as other:
+        with Wire(agent.port) as other:
             return other.ask("get", lock).status == MISSING and other.ask("get", key).status == 0
 
     poll(free, 5, "the lock is gone, and the session is not")
@@ -546,21 +546,21 @@ def test_locks_end_with_their_connection(agent):
 
 def test_a_lock_with_an_expiry_stays(agent):
     _, lock = php_keys(b"timed")
-    with Wire(agent.memcached_port) as holder:
+    with Wire(agent.port) as holder:
         assert holder.ask("add", lock, b"1", stored(0, 30)).status == 0
-    with Wire(agent.memcached_port) as other:
+    with Wire(agent.port) as other:
         assert other.ask("add", lock, b"1", stored(0, 30)).status == PRESENT
 
 
 def test_http_is_hung_up_on(agent):
     for sent in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"POST /x HTTP/1.1\r\n", b"\x16\x03\x01"):
-        with Wire(agent.memcached_port) as wire:
+        with Wire(agent.port) as wire:
             wire.send(sent)
             assert wire.ended() == b""
 
 
 def test_dialects_do_not_mix(agent):
-    with Wire(agent.memcached_port) as wire:
+    with Wire(agent.port) as wire:
         wire.say(b"get k\r\n", MISS)
         wire.send(packet("noop"))
         assert wire.ended() == b"ERROR\r\n"
@@ -595,7 +595,7 @@ def test_memccapable_of_memcached(real):
 
 def test_memccapable(agent):
     """libmemcached's test of a server: all but what the agent denies, to end everybody's session."""
-    verdicts, ran = capable(agent.memcached_port)
+    verdicts, ran = capable(agent.port)
     assert failed_in(verdicts) <= FLUSHES and len(verdicts) == 54, ran.stdout
 
 

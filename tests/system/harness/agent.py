@@ -12,17 +12,18 @@ from .redis import Wire
 
 
 class Agent:
-    """start() waits until the Redis side accepts; stop() demands a clean end."""
+    """One front end's agent: "redis" or "memcached". start() waits until it accepts; stop() demands a
+    clean end."""
 
     kind = "agent"
 
-    def __init__(self, directory, password=None, unix=False, **keys):
+    def __init__(self, directory, front="redis", password=None, unix=False, **keys):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port, self.admin_port = free_port(), free_port()
         self.unix = str(self.directory / "agent.sock")
         bind = f"unix:{self.unix}" if unix else f"127.0.0.1:{self.port}"
-        agent = {"redis": bind, "mode": "local", **keys}
+        agent = {front: bind, "mode": "local", **keys}
         self.address = self.unix if unix else self.port
         if password:
             secret = self.directory / "password"
@@ -44,7 +45,7 @@ class Agent:
         return self
 
     def stderr(self):
-        return (self.directory / "stderr").read_text(errors="replace")[-6000:]
+        return (self.directory / "stderr").read_text(errors="replace")
 
     def _ready(self):
         assert self.process.poll() is None, self.stderr()
@@ -57,7 +58,9 @@ class Agent:
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(scaled(20))
-        assert self.process.returncode == 0, self.stderr()
-        found = REPORTS.search(self.stderr())
-        assert not found, self.stderr()
+        try:
+            assert self.process.wait(scaled(20)) == 0, self.stderr()
+        finally:
+            self.process.kill()
+            self.process.wait()
+        assert not REPORTS.search(self.stderr()), self.stderr()

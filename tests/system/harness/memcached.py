@@ -1,15 +1,12 @@
 """memcached's protocols by hand: a raw client, packets of the binary protocol, and the real
 memcached as a process, so that what a test expects of an agent can be asked of it too."""
-import json
 import socket
 import struct
 import subprocess
-from pathlib import Path
 
 from .child import DIES_WITH_US
 from .clock import poll, scaled
 from .ports import free_port
-from .proxy import BINARY, REPORTS
 
 OPCODES = {
     name: code
@@ -135,54 +132,6 @@ class Wire:
     def ask(self, *arguments, **keys):
         self.send(packet(*arguments, **keys))
         return self.answer()
-
-
-class Agent:
-    """`holdfast agent` alone, as a memcached. stop() demands a clean end."""
-
-    def __init__(self, directory):
-        self.memcached_port, self.admin_port = free_port(), free_port()
-        self.directory = Path(directory)
-        self.file = self.directory / "agent.yaml"
-        self.file.write_text(
-            json.dumps(
-                {
-                    "node": "test",
-                    "admin": {"bind": f"127.0.0.1:{self.admin_port}"},
-                    "state_dir": str(self.directory),
-                    "agent": {"memcached": f"127.0.0.1:{self.memcached_port}"},
-                },
-                indent=1,
-            )
-        )
-        self.process = None
-
-    def start(self):
-        with open(self.directory / "agent.stderr", "ab") as err:
-            command = [*DIES_WITH_US, BINARY, "agent", "-c", str(self.file)]
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=err)
-        poll(self._listens, 10, "the agent listens", 0.02)
-        return self
-
-    def stderr(self):
-        return (self.directory / "agent.stderr").read_text(errors="replace")
-
-    def _listens(self):
-        assert self.process.poll() is None, f"the agent ended\n{self.stderr()}"
-        try:
-            Wire(self.memcached_port).close()
-            return True
-        except OSError:
-            return False
-
-    def stop(self):
-        self.process.terminate()
-        try:
-            assert self.process.wait(scaled(20)) == 0, self.stderr()
-        finally:
-            self.process.kill()
-            self.process.wait()
-        assert not REPORTS.search(self.stderr()), self.stderr()
 
 
 class Memcached:
