@@ -69,7 +69,7 @@ APPLICATIONS = [
     Application("php-redis", "php", "redis", "redis", _php, away=503),
     Application("php-redis-locking", "php", "redis-locking", "redis", _php, locks=True, away=503),
     Application("php-memcached", "php", "memcached", "memcached", _php, locks=True, away=503),
-    # A command that is on its way when the connection ends may never be answered by node-redis.
+    # A command given to node-redis while its connection ends or comes back may never be answered.
     Application("express-node-redis", "express", "node-redis", "redis", _express, away=None),
     Application("express-ioredis", "express", "ioredis", "redis", _express),
     Application("express-memcached", "express", "memcached", "memcached", _express),

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from harness import Browser, Client, Proxy, checks, configuration, free_port, poll, pool
 
-from . import guides
 from .applications import HERE
 from .process import Process
 from .stores import STORES
@@ -35,22 +34,31 @@ class Instance:
         self.process.ready(self.port)
         poll(self.keeps_sessions, 10, f"it keeps sessions\n{self.process.said()}", 0.05)
 
-    def ask(self, target, cookie, method="GET"):
+    def ask(self, target, cookie, method="GET", **keys):
         """An answer of this very server, past the proxy, to who sends this cookie (None: none)."""
         fields = [("Connection", "close")]
         if cookie is not None:
             fields.append(("Cookie", f"{self.application.cookie}={cookie}"))
-        with Client(self.port) as client:
+        with Client(self.port, **keys) as client:
             return client.get(target, method, fields=fields, body=b"" if method == "POST" else None)
 
     def keeps_sessions(self):
-        """Whether a new visitor's session is there at his next request."""
-        answer = self.ask("/add", None, "POST")
+        """Whether a new visitor's session is there at his next request. Where commands may stay
+        unanswered, such a request is one of a store that is not back yet."""
+        if self.application.away is not None:
+            return self._keeps_session()
+        try:
+            return self._keeps_session(timeout=1)
+        except TimeoutError:
+            return False
+
+    def _keeps_session(self, **keys):
+        answer = self.ask("/add", None, "POST", **keys)
         start = f"{self.application.cookie}="
         cookies = [field for field in answer.all("Set-Cookie") if field.startswith(start)]
         if answer.status != 200 or not cookies:
             return False
-        answer = self.ask("/me", cookies[0].split(";")[0][len(start) :])
+        answer = self.ask("/me", cookies[0].split(";")[0][len(start) :], **keys)
         return answer.status == 200 and answer.json()["cart"] == 1
 
 
@@ -101,23 +109,18 @@ class User(Browser):
 class Fleet:
     def __init__(self, application, store, directory):
         self.application = application
-        self.store = STORES[store](NAMES, application.protocol, directory)
+        self.store = STORES[store](application.protocol, directory)
         self.instances = {name: Instance(application, name, directory) for name in NAMES}
         keys = {"health": checks(), "passive": {"eject": "1s"}}
-        if store == "agents":
-            keys["session"] = guides.session_of(application.guide)
         self.proxy = Proxy(directory / "proxy", configuration(pool(self._rows(), **keys)))
 
     def _rows(self):
-        return [
-            {"name": name, "address": f"127.0.0.1:{instance.port}", **self.store.row_of(name)}
-            for name, instance in self.instances.items()
-        ]
+        return [{"name": name, "address": f"127.0.0.1:{instance.port}"} for name, instance in self.instances.items()]
 
     def start(self):
         self.store.start()
         for name in NAMES:
-            self.instances[name].spawn(self.store.port_of(name))
+            self.instances[name].spawn(self.store.port)
         self.proxy.start()
         for name in NAMES:
             self.instances[name].ready()
@@ -135,13 +138,11 @@ class Fleet:
         return User(self, name)
 
     def kill(self, name):
-        """The machine is gone: the application, and the agent beside it if there is one."""
-        self.store.kill(name)
+        """The application is gone; its store is not."""
         self.instances[name].process.kill()
 
     def revive(self, name):
-        self.store.revive(name)
-        self.instances[name].spawn(self.store.port_of(name))
+        self.instances[name].spawn(self.store.port)
         self.instances[name].ready()
         self.proxy.wait_state(name, "ready")
 
