@@ -1,5 +1,5 @@
 /* Who stands behind a session: a fixed order of the configured nodes for each id, the same on
- * every machine whatever the order of its list. Proxies and agents share it.
+ * every machine whatever the order of its list. For agents, and for proxies that look for copies.
  * Source: rendezvous hashing, Thaler and Ravishankar 1998: a node that comes or goes moves its own
  * share of the ids and no other. Pure; never knows who is alive.
  * Threads: a hf_rank is immutable after init; a walk belongs to one. Layer: balance. */
