@@ -26,24 +26,27 @@ static unsigned find_in(struct hf_space_bucket *bucket, uint64_t hash, uint64_t 
     return NO_PLACE;
 }
 
+/* Hashes first: they are looked at before the words. */
+static void ask_for(const struct hf_space *space, const uint64_t buckets[2])
+{
+    __builtin_prefetch(&space->buckets[buckets[0]].hashes);
+    __builtin_prefetch(&space->buckets[buckets[1]].hashes);
+    __builtin_prefetch(&space->buckets[buckets[0]].words);
+    __builtin_prefetch(&space->buckets[buckets[1]].words);
+}
+
 void hf_space_announce(const struct hf_space *space, uint64_t hash)
 {
     uint64_t buckets[2];
     hf_space_locate(space, hash, buckets);
-    for (unsigned i = 0; i < 2; i++) {
-        __builtin_prefetch(&space->buckets[buckets[i]].hashes);
-        __builtin_prefetch(&space->buckets[buckets[i]].words);
-    }
+    ask_for(space, buckets);
 }
 
 static struct place find(struct hf_space *space, uint64_t hash, uint64_t *ret_word)
 {
     uint64_t buckets[2];
     hf_space_locate(space, hash, buckets);
-    __builtin_prefetch(&space->buckets[buckets[0]].hashes);
-    __builtin_prefetch(&space->buckets[buckets[1]].hashes);
-    __builtin_prefetch(&space->buckets[buckets[0]].words);
-    __builtin_prefetch(&space->buckets[buckets[1]].words);
+    ask_for(space, buckets);
     for (unsigned i = 0; i < 2; i++) {
         unsigned way = find_in(&space->buckets[buckets[i]], hash, ret_word);
         if (way != NO_PLACE)
