@@ -2,8 +2,7 @@
 #include "base/clock.h"
 #include "base/test.h"
 #include "fabric/fabric.h"
-#include "fabric/links.h"
-#include "net/listener.h"
+#include "fabric/links_node.h"
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -229,22 +228,13 @@ static void new_loop(void)
     hf_loop_set_turn_end(loop, turn_end, NULL);
 }
 
-static void draw_address(struct hf_address *address)
-{
-    assert_int_equal(hf_address_parse(HF_SLICE("127.0.0.1:0"), address), 0);
-    int fd = hf_listen(address);
-    assert_true(fd >= 0);
-    assert_int_equal(getsockname(fd, &address->any, &address->size), 0);
-    close(fd);
-}
-
 static int set_up(void **state)
 {
     static const struct hf_slice names[NODES] = {{"a", 1}, {"b", 1}};
     memset(members, 0, sizeof(members));
     give_up = (struct hf_timer){.expired = gave_up};
     for (unsigned i = 0; i < NODES; i++)
-        draw_address(&addresses[i]);
+        hf_links_node_draw_address(&addresses[i]);
     assert_int_equal(hf_rank_init(&rank, names, NODES), 0);
     new_loop();
     return 0;

@@ -93,8 +93,7 @@ static void turn_end(void *argument)
         hf_loop_stop(hf_links_nodes.loop);
 }
 
-/* Ports that were free just now. */
-static void draw_address(struct hf_address *address)
+void hf_links_node_draw_address(struct hf_address *address)
 {
     assert_int_equal(hf_address_parse(HF_SLICE("127.0.0.1:0"), address), 0);
     int fd = hf_listen(address);
@@ -109,7 +108,7 @@ int hf_links_node_set_up(void **state)
     hf_links_nodes = (struct hf_links_nodes){.beat.expired = beat, .give_up.expired = gave_up};
     for (unsigned i = 0; i < HF_LINKS_NODE_COUNT; i++) {
         list[i] = hf_slice(names[i], 4);
-        draw_address(&hf_links_nodes.addresses[i]);
+        hf_links_node_draw_address(&hf_links_nodes.addresses[i]);
         hf_links_nodes.nodes[i].frame_size = HF_LINKS_NODE_FRAME_MIN;
     }
     assert_int_equal(hf_rank_init(&hf_links_nodes.rank, list, HF_LINKS_NODE_COUNT), 0);

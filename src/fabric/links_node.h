@@ -33,6 +33,9 @@ struct hf_links_nodes {
 };
 extern struct hf_links_nodes hf_links_nodes; /* of the running test */
 
+/* 127.0.0.1 with a port that was free just now. */
+void hf_links_node_draw_address(struct hf_address *address);
+
 int hf_links_node_set_up(void **state);
 int hf_links_node_tear_down(void **state);
 /* Settings of the number, on free ports of 127.0.0.1, with the key that all share. */
