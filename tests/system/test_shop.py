@@ -3,61 +3,45 @@ import subprocess
 
 import pytest
 import requests
-from harness import free_port, poll
-from harness.child import DIES_WITH_US
+from harness import free_port
+from harness.process import Process
 from harness.proxy import BINARY as HOLDFAST
 
 
-class Process:
-    """A command that listens on a port."""
+class Redis(Process):
+    """A redis-server that keeps nothing on disk."""
 
-    def __init__(self, port, *command):
-        self.port, self.command, self.child = port, [*DIES_WITH_US, *command], None
+    def __init__(self, directory):
+        super().__init__("redis-server", directory / "redis.log")
+        self.port = free_port()
 
-    def start(self, ready):
-        self.child = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        poll(ready, 10, f"{self.command[-1]} on {self.port}", 0.02)
-        return self
+    def start(self):
+        self.spawn(["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""])
+        self.ready(self.port)
 
     def stop(self):
-        if self.child:
-            self.child.terminate()
-            said = self.child.communicate(timeout=10)[1]
-            assert self.child.returncode == 0, said
-        self.child = None
-
-
-def answers(port):
-    try:
-        return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=2).status_code == 200
-    except requests.ConnectionError:
-        return False
-
-
-def pongs(port):
-    return subprocess.run(["redis-cli", "-p", str(port), "ping"], capture_output=True, check=False).stdout == b"PONG\n"
+        if self.process:
+            super().stop()
 
 
 @pytest.fixture
 def redis(tmp_path):
-    port = free_port()
-    server = Process(port, "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir",
-                     str(tmp_path))
-    server.start(lambda: pongs(port))
+    server = Redis(tmp_path)
+    server.start()
     yield server
     server.stop()
 
 
 @pytest.fixture
-def shops(redis):
-    made = []
-    for name in ("app1", "app2"):
-        port = free_port()
-        made.append(Process(port, HOLDFAST, "shop", "--name", name, "--port", str(port), "--sessions",
-                            f"127.0.0.1:{redis.port}"))
-        made[-1].start(lambda port=port: answers(port))
-    yield [f"http://127.0.0.1:{shop.port}" for shop in made]
-    for shop in made:
+def shops(redis, tmp_path):
+    made = {name: Process(name, tmp_path / f"{name}.log") for name in ("app1", "app2")}
+    ports = {name: free_port() for name in made}
+    for name, shop in made.items():
+        shop.spawn([HOLDFAST, "shop", "--name", name, "--port", str(ports[name]), "--sessions",
+                    f"127.0.0.1:{redis.port}"])
+        shop.ready(ports[name])
+    yield [f"http://127.0.0.1:{port}" for port in ports.values()]
+    for shop in made.values():
         shop.stop()
 
 
@@ -95,7 +79,7 @@ def test_a_store_that_is_away_loses_nobody(shops, redis):
     answer = browser.get(f"{shops[0]}/cart", timeout=5)
     assert answer.status_code == 503 and "try again" in answer.text
     assert browser.cookies["SHOPSESSID"] == before and "Set-Cookie" not in answer.headers
-    redis.start(lambda: pongs(redis.port))
+    redis.start()
     assert browser.get(f"{shops[0]}/cart", timeout=5).json()["lost"]  # that redis kept nothing on disk
 
 

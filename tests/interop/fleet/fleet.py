@@ -3,9 +3,9 @@ import os
 from pathlib import Path
 
 from harness import Browser, Client, Proxy, checks, configuration, free_port, poll, pool
+from harness.process import Process
 
 from .applications import HERE
-from .process import Process
 from .stores import STORES
 
 NAMES = ("app1", "app2", "app3")

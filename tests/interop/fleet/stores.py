@@ -3,8 +3,7 @@ from pathlib import Path
 
 from harness import free_port
 from harness.agent import Agent
-
-from .process import Process
+from harness.process import Process
 
 
 class SharedStore:

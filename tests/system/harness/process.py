@@ -2,8 +2,8 @@
 import socket
 import subprocess
 
-from harness import poll
-from harness.child import DIES_WITH_US
+from .child import DIES_WITH_US
+from .clock import poll
 
 LOG_SHOWN = 4000
 START_SECONDS = 30
