@@ -23,10 +23,9 @@ enum {
     HF_FABRIC_LEAP = 256,      /* more epochs than a cut-off home grants to one record in a lease */
     HF_FABRIC_BRAKE_MOVES = 3, /* more moves than this in */
     HF_FABRIC_BRAKE_WINDOW_MS = 2000,
-    HF_FABRIC_BRAKE_PIN_MS = 5000,     /* pin a record for this long */
-    HF_FABRIC_DEADLINE_STEP_MS = 1000, /* a deadline is sent when it moved by this, or by 1 % */
-    HF_FABRIC_REQUESTS_MAX = 64,       /* waiting at a home for one record */
-    HF_FABRIC_RELAYED_MAX = 4096,      /* relayed to one owner, and remembered in case it ends */
+    HF_FABRIC_BRAKE_PIN_MS = 5000, /* pin a record for this long */
+    HF_FABRIC_REQUESTS_MAX = 64,   /* waiting at a home for one record */
+    HF_FABRIC_RELAYED_MAX = 4096,  /* relayed to one owner, and remembered in case it ends */
 };
 
 enum hf_peer_status { HF_PEER_DEAD, HF_PEER_SYNCING, HF_PEER_READY, HF_PEER_LEAVING };
