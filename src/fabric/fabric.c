@@ -58,6 +58,7 @@ int hf_fabric_new(const struct hf_fabric_settings *settings, const struct hf_ran
     hf_list_init(&f->writes);
     hf_list_init(&f->deletes);
     hf_list_init(&f->waiting);
+    hf_list_init(&f->patient);
     hf_membership_changed(f);
     *ret_fabric = f;
     return 0;
@@ -93,7 +94,7 @@ static void leave(struct hf_fabric *f)
 /* Whatever still waits is answered, in the order of its patience. */
 static void end_all(struct hf_fabric *f)
 {
-    f->now_ms += 2 * HF_FABRIC_OPERATION_MS;
+    f->now_ms += 2 * HF_FABRIC_WRITE_MS;
     for (unsigned i = 0; i < f->rank->count; i++)
         f->peers[i].linked = false;
     f->status = HF_PEER_DEAD; /* no home is asked any more */

@@ -19,7 +19,9 @@ enum {
     HF_FABRIC_LEASE_MS = 1000,     /* a peer's promise, counted from when it was asked for */
     HF_FABRIC_DEAD_MS = 1100,      /* silence that makes a peer dead: the lease and 10 % drift */
     HF_FABRIC_AWAY_MS = 500,       /* no call for that long: the process was stopped */
-    HF_FABRIC_OPERATION_MS = 250,  /* until an operation without an owner is answered UNSURE */
+    HF_FABRIC_OPERATION_MS = 250,  /* until a read without an owner is answered UNSURE */
+    HF_FABRIC_WRITE_MS = 3000,     /* the same for a write, which nobody may ask twice: it outlasts
+                                      the lease of an owner that is dead */
     HF_FABRIC_ACKNOWLEDGE_MS = 20, /* until a write goes on without its backup, loudly */
     HF_FABRIC_DELETE_MS = 100,     /* the same for a delete, which wants every backup */
     HF_FABRIC_TOMB_MS = 15 * 60 * 1000, /* life of a tombstone */
@@ -71,6 +73,7 @@ struct hf_fabric_need { /* an acknowledgement that an operation waits for */
 struct hf_fabric_op {
     struct hf_slice id;      /* borrowed until complete */
     struct hf_slice request; /* what the store executes, here or on the owner; borrowed likewise */
+    void *user;              /* the caller's; NULL: another node's operation */
     uint8_t flags;           /* enum hf_fabric_flag */
     /* To be read in `complete`. */
     uint8_t status;        /* enum hf_fabric_status */
@@ -130,6 +133,12 @@ struct hf_fabric_host {
     void (*complete)(void *user, struct hf_fabric_op *op);
     /* Bytes wait for the peer: hf_fabric_pull. */
     void (*wake)(void *user, unsigned peer);
+    /* The two below may be NULL. The operation goes to another node, and its request is empty: its
+     * bytes, borrowed until complete. */
+    struct hf_slice (*encode)(void *user, struct hf_fabric_op *op);
+    /* It was executed here just now and is to wait: what came of it must outlive the store's next
+     * change. */
+    void (*keep)(void *user, struct hf_fabric_op *op);
 };
 
 /* What the fabric counts: one row gives field, metric and help. */

@@ -160,7 +160,8 @@ struct hf_fabric {
     uint32_t epoch_high[HF_FABRIC_BUCKETS];
     struct hf_peer peers[HF_RANK_NODES_MAX];
     struct hf_list dirty[HF_FABRIC_DIRTY];
-    struct hf_list writes, deletes, waiting; /* ops by patience: 20, 100, 250 ms */
+    struct hf_list writes, deletes; /* executed ops by patience: 20, 100 ms */
+    struct hf_list waiting, patient; /* parked ones: reads 250 ms, writes 3 s */
     struct hf_list active[HF_FABRIC_ACTIVE];
     size_t active_count;
     uint64_t round; /* counts hf_activity_each */
@@ -283,6 +284,8 @@ void hf_copies_tick(struct hf_fabric *f);
 void hf_operation_start(struct hf_fabric *f, struct hf_fabric_op *op);
 void hf_operation_finish(struct hf_fabric *f, struct hf_fabric_op *op,
                          enum hf_fabric_status status);
+/* An operation that was executed waits from here on. */
+void hf_operation_keep(struct hf_fabric *f, struct hf_fabric_op *op);
 void hf_operation_result(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 void hf_operation_grant(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 /* Goes on with the parked operations of a record: here if it is ours, else by asking its home. */

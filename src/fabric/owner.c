@@ -101,10 +101,10 @@ static void replicate_change(struct hf_fabric *f, struct hf_fabric_record *recor
 static void read_done(struct hf_fabric *f, struct hf_fabric_op *op)
 {
     struct hf_fabric_op *write = hf_copies_unconfirmed(f, op);
-    if (write != NULL && !f->settings.acknowledge_memory)
-        hf_list_push_back(&write->followers, &op->node);
-    else
-        hf_copies_finish(f, op, HF_FABRIC_OK);
+    if (write == NULL || f->settings.acknowledge_memory)
+        return hf_copies_finish(f, op, HF_FABRIC_OK);
+    hf_operation_keep(f, op);
+    hf_list_push_back(&write->followers, &op->node);
 }
 
 static void keep_reply(struct made *made, struct hf_slice reply)
