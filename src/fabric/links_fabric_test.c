@@ -187,7 +187,7 @@ static void start(unsigned number)
                                           .load = load,
                                           .change = load,
                                           .execute = execute};
-    const struct hf_fabric_host host = {member, complete, wake};
+    const struct hf_fabric_host host = {.user = member, .complete = complete, .wake = wake};
     const struct hf_links_settings links = {.rank = &rank,
                                             .addresses = addresses,
                                             .bind = &addresses[number],
