@@ -24,7 +24,7 @@ static unsigned setting(const char *name, unsigned otherwise)
 
 /* What all runs of a test came to together. */
 static struct sums {
-    unsigned faults, done[HF_FABRIC_STATUSES];
+    unsigned faults, expired, done[HF_FABRIC_STATUSES];
     unsigned wait_count[2];
     uint16_t waits_ms[2][WAITS_MAX]; /* [silent] */
     struct hf_fabric_counts counts;
@@ -53,6 +53,7 @@ static void add(void)
     for (size_t i = 0; i < sizeof(cluster.total) / sizeof(*one); i++)
         sum[i] += one[i];
     sums.faults += cluster.faults;
+    sums.expired += cluster.expired;
     for (unsigned silent = 0; silent < 2; silent++)
         for (unsigned i = 0; i < cluster.wait_count[silent]; i++)
             if (sums.wait_count[silent] < WAITS_MAX)
@@ -61,7 +62,8 @@ static void add(void)
 
 static void tell(const char *what, unsigned seeds)
 {
-    print_message("%s: %u seeds, %u faults:", what, seeds, sums.faults);
+    print_message("%s: %u seeds, %u faults, %u expired:", what, seeds, sums.faults,
+                  sums.expired);
     for (unsigned i = 0; i < HF_FABRIC_STATUSES; i++)
         print_message(" %u %s", sums.done[i], hf_fabric_status_word((enum hf_fabric_status)i));
 #define HF_FABRIC_COUNT(name, help)                                                                \
@@ -80,6 +82,7 @@ static bool holds(const char *what, struct hf_cluster_options options, unsigned 
 {
     options.seed = seed;
     options.trace = getenv("HF_CLUSTER_TRACE");
+    options.records = setting("HF_CLUSTER_RECORDS", 0);
     options.nodes = options.cuts && options.consistent ? 3 + seed % 2 * 2 : 3 + seed % 3;
     options.backups = 1 + seed / 3 % 2;
     hf_cluster_run(&cluster, &options);
