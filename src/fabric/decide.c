@@ -11,6 +11,7 @@ static void start_query(struct hf_fabric *f, struct hf_activity *activity,
     m.number = activity->number = ++f->number;
     memset(activity->waiting, 0, sizeof(activity->waiting));
     activity->step = HF_HOME_QUERYING;
+    activity->hearsay = record == NULL;
     for (unsigned i = 0; i < f->rank->count; i++) {
         if (i == f->self || !hf_membership_alive(f, i))
             continue;
@@ -43,7 +44,7 @@ static void start_transfer(struct hf_fabric *f, struct hf_activity *activity,
 void hf_home_forget_step(struct hf_activity *activity)
 {
     activity->step = HF_HOME_IDLE;
-    activity->known = activity->yielded = activity->denied = false;
+    activity->known = activity->yielded = activity->denied = activity->hearsay = false;
     memset(activity->holders, 0, sizeof(activity->holders));
 }
 
@@ -179,7 +180,8 @@ static void decide_absent(struct hf_fabric *f, struct hf_activity *activity,
     bool tomb = hf_record_state(record) == HF_RECORD_TOMB;
     enum hf_fabric_status status = HF_FABRIC_MISS;
     if (!tomb && record != NULL) {
-        f->counts.lost += record->version.sequence > 0 && record->state == HF_RECORD_POINTER;
+        f->counts.lost += record->version.sequence > 0 && record->state == HF_RECORD_POINTER &&
+                          !activity->hearsay;
         hf_record_remove(f, record);
     }
     if (tomb && (request->flags & HF_FABRIC_CREATES) && !(request->flags & HF_FABRIC_OVER_TOMB))

@@ -127,6 +127,7 @@ struct hf_activity {        /* a record about which something is under way */
     bool known;                               /* every live node was asked */
     bool yielded; /* the owner has stopped serving and told its version */
     bool denied;  /* the owner says it holds nothing */
+    bool hearsay; /* asked with no record here: whatever pointers others have, its end was seen */
     uint32_t epoch_seen;
     uint16_t id_size;
     char id[];
