@@ -62,8 +62,7 @@ static void add(void)
 
 static void tell(const char *what, unsigned seeds)
 {
-    print_message("%s: %u seeds, %u faults, %u expired:", what, seeds, sums.faults,
-                  sums.expired);
+    print_message("%s: %u seeds, %u faults, %u expired:", what, seeds, sums.faults, sums.expired);
     for (unsigned i = 0; i < HF_FABRIC_STATUSES; i++)
         print_message(" %u %s", sums.done[i], hf_fabric_status_word((enum hf_fabric_status)i));
 #define HF_FABRIC_COUNT(name, help)                                                                \

@@ -182,6 +182,8 @@ bool hf_membership_quorum(const struct hf_fabric *f);
 /* Whether what the living know may be taken for all there is. Without it a home of a `consistent`
  * fabric decides nothing that a cut-off owner could contradict. */
 bool hf_membership_sure(const struct hf_fabric *f);
+/* A node is silent, and may still run and hold what it held. */
+bool hf_membership_missing(const struct hf_fabric *f);
 bool hf_membership_leased(const struct hf_fabric *f, uint64_t hash);
 int hf_membership_home(const struct hf_fabric *f, uint64_t hash);
 unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
@@ -241,6 +243,11 @@ bool hf_record_loses(const struct hf_fabric_record *mine, const struct hf_wire_m
 uint32_t hf_record_next_epoch(uint32_t epoch, unsigned granter);
 
 /* owner.c */
+/* The life of a record of ours is over, by its deadline or because nothing is in it: the backups
+ * forget it. While a node is missing they remember that it ended, or what that node still holds of
+ * it would be taken for the last there is; such a tombstone keeps nobody from making it anew. */
+#define HF_FABRIC_EXPIRED UINT32_MAX /* the sequence of its version */
+void hf_owner_tell_end(struct hf_fabric *f, struct hf_slice id, struct hf_version version);
 void hf_owner_execute(struct hf_fabric *f, struct hf_fabric_record *record,
                       struct hf_fabric_op *op);
 /* Executes for another node; its RESULT follows when the backups have it. */
