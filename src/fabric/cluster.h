@@ -63,7 +63,7 @@ struct hf_cluster_client {
 
 struct hf_cluster_write { /* of one session, in the order of execution, deletes too */
     uint8_t session;
-    bool deletes, executed, strong; /* strong: acknowledged with a copy */
+    bool deletes, executed, strong; /* strong: acknowledged, and to survive one node */
     uint32_t order;
 };
 
@@ -74,6 +74,7 @@ struct hf_cluster_options {
     bool narrow;                              /* queues that hold little */
     bool steady;                              /* no message takes longer than others */
     bool moves, crashes, pauses, joins, cuts; /* what may happen */
+    bool severs; /* nothing else does: links of a node are cut, and soon it is killed */
     unsigned duration_ms;
     const char *trace; /* NULL: none; "s3": of one session; "": all; borrowed */
 };
@@ -100,6 +101,8 @@ struct hf_cluster {
     } epochs[HF_CLUSTER_EPOCHS_MAX];
     unsigned epoch_count;
     uint64_t next_fault_ms, heal_ms;
+    uint64_t kill_ms; /* 0 = nobody is to be killed */
+    unsigned victim;
     bool parted;     /* two sides may both have served: only what follows from that is judged */
     char wrong[400]; /* the first broken promise; empty = none */
     unsigned done[HF_FABRIC_STATUSES];
