@@ -70,7 +70,7 @@ struct hf_cluster_client {
 
 struct hf_cluster_write { /* of one session, in the order of execution, deletes and touches too */
     uint8_t session;
-    bool deletes, touches, executed, strong; /* strong: acknowledged with a copy */
+    bool deletes, touches, executed, strong; /* strong: acknowledged, and to survive one node */
     uint32_t order, life_ms;                 /* life_ms 0: for ever */
     uint32_t other; /* of a touch: the write whose end it moved; of a write: its last touch */
     uint64_t executed_ms;
@@ -86,6 +86,7 @@ struct hf_cluster_options {
     bool narrow;                              /* queues that hold little */
     bool steady;                              /* no message takes longer than others */
     bool moves, crashes, pauses, joins, cuts; /* what may happen */
+    bool severs; /* nothing else does: links of a node are cut, and soon it is killed */
     unsigned duration_ms;
     const char *trace; /* NULL: none; "s3": of one session; "": all; borrowed */
 };
@@ -117,8 +118,10 @@ struct hf_cluster {
      * which travel as time left, have become. */
     uint64_t stall_ms, stalled_ms;
     unsigned expired; /* misses that were right because of a deadline */
-    bool parted;      /* two sides may both have served: only what follows from that is judged */
-    char wrong[400];  /* the first broken promise; empty = none */
+    uint64_t kill_ms; /* 0 = nobody is to be killed */
+    unsigned victim;
+    bool parted;     /* two sides may both have served: only what follows from that is judged */
+    char wrong[400]; /* the first broken promise; empty = none */
     unsigned done[HF_FABRIC_STATUSES];
     unsigned faults;
     /* Of a session whose owner ended: when somebody first asked for it since. */

@@ -98,6 +98,8 @@ static bool holds(const char *what, const struct variant *variant,
     options.seed = seed;
     options.trace = getenv("HF_CLUSTER_TRACE");
     options.nodes = options.cuts && options.consistent ? 3 + seed % 2 * 2 : 3 + seed % 3;
+    if (options.severs)
+        options.nodes = 3 + seed % 2;
     options.backups = 1 + seed / 3 % 2;
     hf_cluster_run(&cluster, &options);
     add();
@@ -168,6 +170,14 @@ static void the_sessions_of_a_lost_node_are_served_soon(void **state)
     assert_true(sums.wait_count[1] > 0 && wait_ms(1, 100) < UNSEEN_MS);
 }
 
+/* The write that is lost is the one that was acknowledged when only its owner had it. */
+static void the_links_of_a_node_are_cut_before_it_is_killed(void **state)
+{
+    run_all("severed",
+            (struct hf_cluster_options){.moves = true, .severs = true, .duration_ms = 25000});
+    assert_true(sums.counts.stood_in > 0 && sums.counts.promotions > 0);
+}
+
 static void nodes_stop_and_wake(void **state)
 {
     run_all("pauses",
@@ -223,6 +233,7 @@ int main(void)
         cmocka_unit_test(writes_are_answered_at_once),
         cmocka_unit_test(nodes_crash),
         cmocka_unit_test(the_sessions_of_a_lost_node_are_served_soon),
+        cmocka_unit_test(the_links_of_a_node_are_cut_before_it_is_killed),
         cmocka_unit_test(nodes_stop_and_wake),
         cmocka_unit_test(nodes_leave_and_join),
         cmocka_unit_test(queues_fill),

@@ -33,6 +33,8 @@ static void finish_release(struct hf_fabric *f, struct made *made, enum hf_fabri
     m.version = made->version;
     m.state = HF_RECORD_BACKUP;
     m.node = (uint16_t)f->self;
+    if (made->op.missed)
+        status = HF_FABRIC_DEGRADED; /* what they hold may be the only copies */
     for (unsigned i = 0; i < made->released_count && status == HF_FABRIC_OK; i++)
         hf_queue_replicate(f, made->released[i], &m, &lane);
     free(made);
@@ -180,6 +182,8 @@ static void establish(struct hf_fabric *f, struct hf_fabric_record *record,
             continue; /* it has what it granted */
         if (hf_copies_send(f, record, made->op.id, targets[i], &m))
             hf_copies_need(f, &made->op, targets[i], m.status, m.number);
+        else
+            made->op.missed = true;
     }
 }
 
@@ -212,6 +216,23 @@ void hf_owner_install(struct hf_fabric *f, struct hf_fabric_record *record, stru
         hf_copies_finish(f, &made->op, HF_FABRIC_OK);
     else
         hf_copies_wait(f, &made->op);
+}
+
+/* A change of nothing: whoever does not hold what we do says so, and gets it. */
+void hf_owner_relieve(struct hf_fabric *f, struct hf_fabric_record *record, unsigned peer)
+{
+    struct hf_slice none = {0}, id = f->store.id(f->store.user, record);
+    struct hf_wire_message m = {.kind = HF_WIRE_CHANGE, .base = record->version};
+    struct made *made = make(id, hf_rank_hash(id), none, HF_OP_RELEASE);
+    if (made == NULL)
+        return; /* the next resync makes up for it */
+    hf_copies_init(&made->op);
+    made->version = record->version;
+    made->op.wants_all = true;
+    made->released[made->released_count++] = (uint8_t)peer;
+    hf_copies_out(f, record, &made->op, &m);
+    made->op.missed |= made->op.need_count == 0;
+    hf_copies_wait(f, &made->op);
 }
 
 /* Stops serving and tells what we hold. Asked again, we answer again. */

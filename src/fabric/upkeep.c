@@ -12,15 +12,16 @@ void hf_fabric_dropped(struct hf_fabric *f, struct hf_slice id, enum hf_record_s
         hf_owner_tell_end(f, id, version);
 }
 
-/* Only the owner ends a record's life on time; others wait the grace longer, then forget. */
+/* Only the owner ends a record's life on time; others wait the grace longer, then forget. A copy
+ * that is not to be here is given back. */
 static void sweep_one(struct hf_fabric *f, struct hf_fabric_record *record)
 {
     uint64_t deadline_ms = record->deadline_ms;
     if (record->state == HF_RECORD_OWNER && !hf_record_owned(f, record))
         record->state = HF_RECORD_BACKUP; /* before its generation comes again */
-    if (deadline_ms == 0 || deadline_ms > f->now_ms)
-        return;
     uint64_t hash = hf_rank_hash(f->store.id(f->store.user, record));
+    if (deadline_ms == 0 || deadline_ms > f->now_ms)
+        return hf_standin_sweep(f, record, hash);
     bool home = hf_membership_home(f, hash) == (int)f->self;
     bool late = deadline_ms + HF_FABRIC_GRACE_MS <= f->now_ms;
     if (hf_fabric_serves(f, record, hash, f->now_ms))
