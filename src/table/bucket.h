@@ -26,8 +26,7 @@ static inline uint64_t hf_bucket_word(const struct hf_space_entry *entry)
 
 /* Where a hash may be: two buckets of one shard. */
 struct hf_bucket_home {
-    struct hf_space_shard *shard;
-    uint64_t buckets[2];
+    uint64_t shard, buckets[2];
 };
 
 static inline struct hf_bucket_home hf_bucket_home(const struct hf_space *space, uint64_t hash)
@@ -39,8 +38,7 @@ static inline struct hf_bucket_home hf_bucket_home(const struct hf_space *space,
     uint64_t b = (mixed >> 32) * each >> 32;
     if (a == b)
         b = a + 1 < each ? a + 1 : 0;
-    return (struct hf_bucket_home){.shard = &space->shards[shard],
-                                   .buckets = {shard * each + a, shard * each + b}};
+    return (struct hf_bucket_home){.shard = shard, .buckets = {shard * each + a, shard * each + b}};
 }
 
 static inline struct hf_space_shard *hf_bucket_shard(const struct hf_space *space, uint64_t bucket)

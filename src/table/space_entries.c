@@ -202,7 +202,7 @@ static void insert(struct hf_space *space, const struct hf_bucket_home *home,
 {
     uint32_t oldest_s;
     struct place place = find_room(space, home, now_s, &oldest_s);
-    occupy(space, home->shard, place, entry, now_s);
+    occupy(space, &space->shards[home->shard], place, entry, now_s);
     hf_space_mark(space, place.bucket);
 }
 
@@ -221,7 +221,7 @@ static struct hf_bucket_home lock_home(struct hf_space *space, uint64_t hash)
     ask_for(space, &home);
     __builtin_prefetch(&space->dirty[home.buckets[0] / 64]);
     __builtin_prefetch(&space->dirty[home.buckets[1] / 64]);
-    pthread_mutex_lock(&home.shard->lock);
+    pthread_mutex_lock(&space->shards[home.shard].lock);
     return home;
 }
 
@@ -235,10 +235,10 @@ uint16_t hf_space_claim(struct hf_space *space, const struct hf_space_entry *ent
     if (place.way == NO_PLACE)
         insert(space, &home, entry, now_s);
     else if (hf_bucket_expiry(word) <= now_s)
-        revive(space, home.shard, place, entry, now_s);
+        revive(space, &space->shards[home.shard], place, entry, now_s);
     else
         owner = hf_bucket_server(word);
-    pthread_mutex_unlock(&home.shard->lock);
+    pthread_mutex_unlock(&space->shards[home.shard].lock);
     return owner;
 }
 
@@ -253,15 +253,15 @@ uint16_t hf_space_move(struct hf_space *space, const struct hf_space_entry *entr
     if (place.way == NO_PLACE) {
         insert(space, &home, entry, now_s);
     } else if (hf_bucket_expiry(word) <= now_s) {
-        revive(space, home.shard, place, entry, now_s);
+        revive(space, &space->shards[home.shard], place, entry, now_s);
     } else if (hf_bucket_server(word) == from) {
         atomic_store_explicit(word_at(space, place), hf_bucket_word(entry), memory_order_release);
         hf_space_mark(space, place.bucket);
-        hf_bucket_count(&home.shard->moves, 1);
+        hf_bucket_count(&space->shards[home.shard].moves, 1);
     } else {
         owner = hf_bucket_server(word);
     }
-    pthread_mutex_unlock(&home.shard->lock);
+    pthread_mutex_unlock(&space->shards[home.shard].lock);
     return owner;
 }
 
@@ -294,9 +294,9 @@ bool hf_space_restore(struct hf_space *space, const struct hf_space_entry *entry
         if (place.way == NO_PLACE)
             place = restored_place(space, &home, entry, now_s, bucket);
         if (place.way != NO_PLACE)
-            occupy(space, home.shard, place, entry, now_s);
+            occupy(space, &space->shards[home.shard], place, entry, now_s);
     }
-    pthread_mutex_unlock(&home.shard->lock);
+    pthread_mutex_unlock(&space->shards[home.shard].lock);
     bool placed = place.way != NO_PLACE;
     /* Where it was read from, all is as it is on disk; elsewhere both buckets differ. */
     if (placed && place.bucket != bucket)
