@@ -11,8 +11,6 @@ static const struct row {
     {"listeners[]", "tls", NULL, "terminate TLS in front and list that proxy in trusted_proxies"},
     {"listeners[]", "proxy_protocol", "true", "use X-Forwarded-For and trusted_proxies"},
     {"listeners[]", "protocol", "tcp", "use http"},
-    {"pools[]", "session", NULL, "leave it out"},
-    {"pools[].servers[]", "agent", NULL, "leave it out"},
     {"agent", "mode", "replicated", "use local"},
     {"agent", "mode", "external", "use local"},
     {"agent", "mode", "transition", "use local"},
