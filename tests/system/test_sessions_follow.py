@@ -1,5 +1,6 @@
 """Servers with session agents: a session moves with its client, to the server that its own id ranks
-first. The applications share a Redis here, so that each has every session, as with agents."""
+first. The applications share one agent here, so that each has every session, as with agents that
+copy them; or each has one without peers, so that none has."""
 import base64
 import hashlib
 import json
@@ -7,7 +8,8 @@ import signal
 
 import pytest
 from harness import Browser, checks, free_port, pool
-from harness.apps import Redis, StoredApp, crowd, join
+from harness.agent import Agent
+from harness.apps import StoredApp, crowd, join
 from harness.clock import poll
 
 NAMES = ("app1", "app2", "app3", "app4")
@@ -16,18 +18,37 @@ USERS, VISITS, IDS, PINS = 60, 8, 24, 3
 
 
 @pytest.fixture
-def stored_apps(tmp_path):
-    """Started applications that share a store."""
-    store = Redis(tmp_path).start()
-    made = [StoredApp(name, tmp_path, store.port) for name in NAMES]
-    try:
-        for app in made:
-            app.start()
-        yield made
-    finally:
-        for app in made:
-            app.kill()
-        store.stop()
+def run_agents(tmp_path):
+    """A maker of running agents without peers."""
+    made = []
+
+    def make(name):
+        made.append(Agent(tmp_path / f"agent-{name}").start())
+        return made[-1]
+
+    yield make
+    for agent in made:
+        agent.stop()
+
+
+@pytest.fixture
+def run_stored(tmp_path):
+    """A maker of running applications on these stores."""
+    made = []
+
+    def make(ports):
+        made.extend(StoredApp(name, tmp_path, port).start() for name, port in zip(NAMES, ports))
+        return made
+
+    yield make
+    for app in made:
+        app.kill()
+
+
+@pytest.fixture
+def stored_apps(run_agents, run_stored):
+    """Running applications that share a store."""
+    return run_stored([run_agents("shared").port] * len(NAMES))
 
 
 def rows(servers, without=()):
@@ -49,6 +70,16 @@ def status(proxy):
     code, text = proxy.admin("/v1/status")
     assert code == 200, text
     return json.loads(text)
+
+
+def outcomes(proxy, count):
+    """What the access log says became of sessions, once it has as many."""
+
+    def logged():
+        return [row["session"] for row in proxy.access_log() if "session" in row]
+
+    poll(lambda: len(logged()) >= count, 5, "logged")
+    return logged()
 
 
 # --- a server dies -------------------------------------------------------------------------------
@@ -99,8 +130,7 @@ def test_a_killed_servers_sessions_follow(run_proxy, stored_apps):
     assert metrics.value("holdfast_sessions_moved_total", cause="down") == len(victims)
     assert metrics.value("holdfast_sessions_lost_total") == 0
     assert metrics.value("holdfast_sessions_refused_total") == 0
-    logged = [row for row in proxy.access_log() if row.get("session")]
-    assert [row["session"] for row in logged] == ["moved"] * len(victims)
+    assert outcomes(proxy, len(victims)) == ["moved"] * len(victims)
     check_recovery(proxy, metrics, len(victims), health)
 
 
@@ -246,6 +276,31 @@ def test_a_new_id_changes_the_order_and_not_the_server(run_proxy, stored_apps):
         assert (page["server"], page["count"]) == (expected, 5)
 
 
+def test_an_answer_with_another_session_tells_that_it_did_not_follow(
+    run_proxy, run_agents, run_stored
+):
+    """Agents that keep no copies for each other, though the proxy is told that they do: who asks is
+    given a new session, and that is what is counted."""
+    servers = run_stored([run_agents(name).port for name in NAMES])
+    proxy = run_proxy(pools=with_agents(servers, health=checks(interval_ms=200)))
+    users = [Browser(proxy.port) for _ in range(USERS // 4)]
+    for user in users:
+        assert user.request().json()["count"] == 1
+    victims = [user for user in users if user.servers[0] == "app2"]
+    servers[1].kill()
+    proxy.wait_state("app2", "down")
+    for user in users:
+        page = user.request().json()
+        assert page["count"] == (1 if user in victims else 2), page
+    metrics = proxy.metrics()
+    assert victims and metrics.value("holdfast_sessions_replaced_total", cause="down") == len(victims)
+    assert metrics.value("holdfast_sessions_moved_total") == 0
+    assert metrics.value("holdfast_sessions_lost_total") == 0
+    (last,) = status(proxy)["recoveries"]
+    assert last["session"] == "replaced"
+    assert outcomes(proxy, len(victims)) == ["replaced"] * len(victims)
+
+
 # --- when it cannot follow -----------------------------------------------------------------------
 @pytest.mark.parametrize("bare", ["owner", "others"])
 def test_on_loss_holds_for_a_session_that_cannot_follow(run_proxy, backends, bare):
@@ -261,7 +316,7 @@ def test_on_loss_holds_for_a_session_that_cannot_follow(run_proxy, backends, bar
     proxy.set_state("app1", "maintenance")
     assert proxy.get(fields=[field]).status == 503
     assert proxy.metric("holdfast_sessions_refused_total", cause="maintenance") == 1
-    poll(lambda: any(row.get("session") == "refused" for row in proxy.access_log()), 5, "logged")
+    assert outcomes(proxy, 1) == ["refused"]
     proxy.set_state("app1", "ready")
     servers[0].stop()
     assert proxy.get(fields=[field]).status == 503, "nor does a stand-in answer it"

@@ -13,7 +13,7 @@ from .clock import poll, scaled
 from .ports import free_port
 
 SCRIPT = Path(__file__).with_name("app_server.py")
-STORED_SCRIPT = Path(__file__).with_name("stored_server.py")
+STORED_MODULE = "harness.stored_server"
 SESSION_SCRIPT = Path(__file__).with_name("session_server.py")
 
 
@@ -29,7 +29,8 @@ class App:
         return [str(SCRIPT), self.name, str(self.port), str(self.journal_file)]
 
     def start(self):
-        self.process = subprocess.Popen([*DIES_WITH_US, sys.executable, *self.command()])
+        command = [*DIES_WITH_US, sys.executable, *self.command()]
+        self.process = subprocess.Popen(command, cwd=SCRIPT.parents[1])
         poll(self._listens, 10, f"{self.name} listens", 0.02)
         return self
 
@@ -72,39 +73,14 @@ class SessionApp(App):
 
 
 class StoredApp(App):
-    """stored_server.py as a process: its sessions are in a Redis, and outlive it."""
+    """stored_server.py as a process: its sessions are in a Redis or an agent, and outlive it."""
 
-    def __init__(self, name, directory, redis_port):
+    def __init__(self, name, directory, store_port):
         super().__init__(name, directory)
-        self.redis_port = redis_port
+        self.store_port = store_port
 
     def command(self):
-        return [str(STORED_SCRIPT), *super().command()[1:], str(self.redis_port)]
-
-
-class Redis:
-    """A redis-server without persistence, as a process."""
-
-    def __init__(self, directory):
-        self.directory, self.port, self.process = Path(directory), free_port(), None
-
-    def start(self):
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        with open(self.directory / "redis.log", "ab") as log:
-            self.process = subprocess.Popen(
-                [*DIES_WITH_US, "redis-server", *options, "--dir", str(self.directory)], stdout=log
-            )
-        poll(self._listens, 10, "redis-server listens", 0.02)
-        return self
-
-    _listens = App._listens
-    name = "redis-server"
-
-    def stop(self):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+        return ["-m", STORED_MODULE, *super().command()[1:], str(self.store_port)]
 
 
 class User(Browser):
