@@ -122,11 +122,10 @@ static json_t *recoveries_document(const struct hf_admin_times *times)
         format_since(at, times, age_ms(times, one->at_ms));
         json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:f}", "pool",
                                               one->pool, "server", one->server, "successor",
-                                              one->successor, "at", at, "session",
-                                              one->with_session ? "moved" : "fresh", "detection_ms",
-                                              (json_int_t)one->detection_ms, "propagation_ms",
-                                              (json_int_t)one->propagation_ms, "lookup_ms",
-                                              (double)one->lookup_us / 1000.0));
+                                              one->successor, "at", at, "session", one->session,
+                                              "detection_ms", (json_int_t)one->detection_ms,
+                                              "propagation_ms", (json_int_t)one->propagation_ms,
+                                              "lookup_ms", (double)one->lookup_us / 1000.0));
     }
     return rows;
 }

@@ -99,7 +99,7 @@ static void test_status_lists_the_last_recoveries(void **state)
                                    .detection_ms = 450,
                                    .propagation_ms = 2,
                                    .lookup_us = 1250,
-                                   .with_session = true};
+                                   .session = "moved"};
     json_t *status = hf_admin_status_document(config, &times);
     assert_int_equal(json_array_size(json_object_get(status, "recoveries")), 0);
     json_decref(status);

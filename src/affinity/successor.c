@@ -77,3 +77,15 @@ bool hf_successor_follows(const struct hf_pool *pool, const struct hf_affinity_c
         return false;
     return choice->owner < 0 || pool->servers[choice->owner].agent.size != 0;
 }
+
+bool hf_successor_replaced(const struct hf_pool *pool, const struct hf_affinity_choice *choice,
+                           const struct hf_head *response)
+{
+    struct hf_cookie_found found;
+    struct hf_session_id id;
+    if (choice->session_hash == 0)
+        return false;
+    hf_cookie_find_set(response, hf_slice_text(pool->session.name), &found);
+    return found.count > 0 && hf_session_id_read(pool->session.format, found.value, &id) &&
+           hf_rank_hash(hf_slice(id.bytes, id.size)) != choice->session_hash;
+}

@@ -24,6 +24,13 @@ int hf_successor_next(const struct hf_pool *pool, const struct hf_affinity_choic
 void hf_successor_choose(const struct hf_pool *pool, const struct hf_affinity_request *request,
                          struct hf_affinity_choice *choice);
 /* Whether the client's session can be had on pool->servers[served] though choice->owner is another:
- * both have agents. Of an owner that is no longer configured its agent is taken for granted. */
+ * both have agents, whose promise that is. Of an owner that is no longer configured its agent is
+ * taken for granted. Nobody is asked: whether the application found it is hf_successor_replaced's,
+ * and the agents'. */
 bool hf_successor_follows(const struct hf_pool *pool, const struct hf_affinity_choice *choice,
                           int served);
+/* Whether the answer gives the client another session than the one that the request brought: the
+ * application did not find that one, or gave it another id, as at a login. False where the id is
+ * not known, or nothing is set, or the cookie is ended. */
+bool hf_successor_replaced(const struct hf_pool *pool, const struct hf_affinity_choice *choice,
+                           const struct hf_head *response);

@@ -250,6 +250,42 @@ static void a_session_follows_from_agent_to_agent_only(void **state)
     hf_fixture_close(&f);
 }
 
+static bool replaced_by(const char *lines)
+{
+    static const struct hf_http1_limits limits = {.head_size_max = LINES_MAX, .fields_max = 8};
+    struct hf_http1_parser parser = {0};
+    struct hf_head response;
+    char text[LINES_MAX];
+    int size = snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\n%s\r\n", lines);
+    assert_int_equal(
+        hf_http1_parse_response(&parser, &response, text, (size_t)size, HF_METHOD_GET, &limits),
+        HF_CODEC_DONE);
+    return hf_successor_replaced(f.pool, &f.choice, &response);
+}
+
+static void an_answer_with_another_id_replaces_the_session(void **state)
+{
+    (void)state;
+    static const char *const kept[] = {
+        "",
+        "Set-Cookie: SID=s%3Aabc.other\r\n", /* signed again */
+        "Set-Cookie: SID=s:abc.sig; Path=/\r\n",
+        "Set-Cookie: SIDE=s:new.sig\r\n",
+        "Set-Cookie: SID=; Max-Age=0\r\n",
+        "Set-Cookie: SID=unsigned\r\n",
+        "Set-Cookie: SID=s:new.sig\r\nSet-Cookie: SID=s:abc.sig\r\n", /* the last counts */
+    };
+    open_pool(HF_SESSION_EXPRESS, 0);
+    set_down(OWNER);
+    visit("SID=s:abc.sig");
+    for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        assert_false(replaced_by(kept[i]));
+    assert_true(replaced_by("Set-Cookie: SID=s%3Anew.sig; Path=/; HttpOnly\r\n"));
+    visit("a=b");
+    assert_false(replaced_by("Set-Cookie: SID=s:new.sig\r\n")); /* it brought none */
+    hf_fixture_close(&f);
+}
+
 static void the_largest_rank_is_made_and_one_more_is_refused(void **state)
 {
     (void)state;
@@ -273,6 +309,7 @@ int main(void)
         cmocka_unit_test(formats_lead_to_the_id_of_the_store),
         cmocka_unit_test(a_prefix_of_ours_is_not_part_of_the_id),
         cmocka_unit_test(a_session_follows_from_agent_to_agent_only),
+        cmocka_unit_test(an_answer_with_another_id_replaces_the_session),
         cmocka_unit_test(the_largest_rank_is_made_and_one_more_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -237,10 +237,10 @@ const struct hf_pool *hf_config_route(const struct hf_config *config, struct hf_
                                       struct hf_slice path);
 /* Sets the defaults of a pool: zeroes it but for what absent keys mean. */
 void hf_pool_init(struct hf_pool *pool);
-/* Builds what is looked up by: what the strategies are together, the places of hf_pool_find, a table
- * for each hash that balancer and strategies ask for, over the servers that are no backups, and the
- * rank of the agents. After the last server and strategy was added, and once. 0 or -ENOMEM; -EINVAL:
- * more agents than HF_RANK_NODES_MAX. */
+/* Builds what is looked up by: what the strategies are together, the places of hf_pool_find, a
+ * table for each hash that balancer and strategies ask for, over the servers that are no backups,
+ * and the rank of the agents. After the last server and strategy was added, and once. 0 or -ENOMEM;
+ * -EINVAL: more agents than HF_RANK_NODES_MAX. */
 int hf_pool_index(struct hf_pool *pool);
 /* Frees what hf_pool_index built. */
 void hf_pool_unindex(struct hf_pool *pool);

@@ -30,7 +30,7 @@ struct hf_recovery {
     char successor[HF_NAME_MAX];                 /* that answered first */
     uint64_t at_ms;                              /* monotonic: when it answered */
     uint64_t detection_ms, propagation_ms, lookup_us;
-    bool with_session; /* it had the session, by its agent */
+    const char *session; /* what became of the first session, as in the access log; static */
 };
 
 enum { HF_RECOVERIES_KEPT = 16 };

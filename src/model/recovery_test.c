@@ -86,7 +86,7 @@ static void the_last_recoveries_are_kept(void **state)
     struct hf_recovery list[HF_RECOVERIES_KEPT];
     assert_int_equal(hf_recovery_list(list), 0);
     for (unsigned i = 0; i < HF_RECOVERIES_KEPT + 5; i++) {
-        struct hf_recovery one = {.at_ms = i, .lookup_us = i * 10, .with_session = i % 2 == 0};
+        struct hf_recovery one = {.at_ms = i, .lookup_us = i * 10, .session = "moved"};
         snprintf(one.server, sizeof(one.server), "app%u", i);
         hf_recovery_keep(&one);
         unsigned count = hf_recovery_list(list);
@@ -96,6 +96,7 @@ static void the_last_recoveries_are_kept(void **state)
             assert_int_equal(list[j].lookup_us, (i - j) * 10);
         }
         assert_string_equal(list[0].server, one.server);
+        assert_string_equal(list[0].session, "moved");
     }
 }
 

@@ -115,7 +115,7 @@ static const char *moved_word(const struct hf_exchange *x)
 {
     if (!x->moved)
         return "";
-    return x->outcome == HF_OUTCOME_MOVED ? "+moved_with_session" : "+moved";
+    return x->outcome == HF_OUTCOME_MOVED ? "+moved_to_copy" : "+moved";
 }
 
 /* The Combined Log Format of Apache httpd, then pool/server, why, end and milliseconds. */

@@ -49,11 +49,23 @@
     ROW(LOST_GONE, "holdfast_sessions_lost_total", "cause=\"gone\"", \
         "Clients moved away from the only server that held their session, by cause.", COUNTER) \
     ROW(MOVED_DOWN, "holdfast_sessions_moved_total", "cause=\"down\"", \
-        "Clients moved to another server that has their session too, by cause.", COUNTER) \
+        "Clients moved to a server whose agent has their session or fetches it, by cause.", \
+        COUNTER) \
     ROW(MOVED_MAINTENANCE, "holdfast_sessions_moved_total", "cause=\"maintenance\"", \
-        "Clients moved to another server that has their session too, by cause.", COUNTER) \
+        "Clients moved to a server whose agent has their session or fetches it, by cause.", \
+        COUNTER) \
     ROW(MOVED_GONE, "holdfast_sessions_moved_total", "cause=\"gone\"", \
-        "Clients moved to another server that has their session too, by cause.", COUNTER) \
+        "Clients moved to a server whose agent has their session or fetches it, by cause.", \
+        COUNTER) \
+    ROW(REPLACED_DOWN, "holdfast_sessions_replaced_total", "cause=\"down\"", \
+        "Clients moved to such a server whose answer gave them another session, by cause.", \
+        COUNTER) \
+    ROW(REPLACED_MAINTENANCE, "holdfast_sessions_replaced_total", "cause=\"maintenance\"", \
+        "Clients moved to such a server whose answer gave them another session, by cause.", \
+        COUNTER) \
+    ROW(REPLACED_GONE, "holdfast_sessions_replaced_total", "cause=\"gone\"", \
+        "Clients moved to such a server whose answer gave them another session, by cause.", \
+        COUNTER) \
     ROW(REFUSED_DOWN, "holdfast_sessions_refused_total", "cause=\"down\"", \
         "Requests refused or redirected by on_loss, by cause.", COUNTER) \
     ROW(REFUSED_MAINTENANCE, "holdfast_sessions_refused_total", "cause=\"maintenance\"", \

@@ -69,9 +69,10 @@ enum hf_end { /* how the exchange ended; one row in steps.c gives counter and lo
 
 enum hf_outcome { /* of a session whose server cannot serve; one row in failover.c: log word */
                   HF_OUTCOME_NONE,
-                  HF_OUTCOME_MOVED,   /* it is on the server that answered, too */
-                  HF_OUTCOME_FRESH,   /* it is not */
-                  HF_OUTCOME_REFUSED, /* on_loss: the client got an error, or a redirect */
+                  HF_OUTCOME_MOVED,    /* to a server whose agent has it, or fetches it */
+                  HF_OUTCOME_REPLACED, /* the same, but the answer gave the client another one */
+                  HF_OUTCOME_FRESH,    /* to a server that has it not */
+                  HF_OUTCOME_REFUSED,  /* on_loss: the client got an error, or a redirect */
 };
 
 struct hf_content { /* one direction of message content as it is received */

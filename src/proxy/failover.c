@@ -9,6 +9,7 @@
 enum cause { CAUSE_DOWN, CAUSE_MAINTENANCE, CAUSE_GONE };
 _Static_assert((int)HF_PROXY_LOST_GONE == (int)HF_PROXY_LOST_DOWN + CAUSE_GONE &&
                    (int)HF_PROXY_MOVED_GONE == (int)HF_PROXY_MOVED_DOWN + CAUSE_GONE &&
+                   (int)HF_PROXY_REPLACED_GONE == (int)HF_PROXY_REPLACED_DOWN + CAUSE_GONE &&
                    (int)HF_PROXY_REFUSED_GONE == (int)HF_PROXY_REFUSED_DOWN + CAUSE_GONE,
                "rows in the order of the causes");
 
@@ -36,6 +37,7 @@ const char *hf_outcome_word(enum hf_outcome outcome)
 {
     static const char *const words[] = {[HF_OUTCOME_NONE] = "none",
                                         [HF_OUTCOME_MOVED] = "moved",
+                                        [HF_OUTCOME_REPLACED] = "replaced",
                                         [HF_OUTCOME_FRESH] = "fresh",
                                         [HF_OUTCOME_REFUSED] = "refused"};
     REQUIRE((unsigned)outcome < sizeof(words) / sizeof(words[0]));
@@ -73,7 +75,7 @@ static void measure(struct hf_exchange *x, unsigned served, bool moves)
     if (x->choice.owner < 0 || x->head_us == 0 || cause_of(x) != CAUSE_DOWN)
         return;
     struct hf_recovery times = {.lookup_us = x->head_us - x->sent_us,
-                                .with_session = x->outcome == HF_OUTCOME_MOVED};
+                                .session = hf_outcome_word((enum hf_outcome)x->outcome)};
     uint64_t judged_ms = 0, sent_ms = x->sent_us / 1000;
     bool first =
         hf_recovery_take(x->pool->servers[x->choice.owner].server, &judged_ms, &times.detection_ms);
@@ -88,12 +90,29 @@ static void measure(struct hf_exchange *x, unsigned served, bool moves)
     keep(x, served, &times);
 }
 
+/* Nobody is asked where the session is: that the successor has it is the agents' promise, and only
+ * an answer that gives the client another one tells that it was not kept. */
+static enum hf_outcome find_outcome(const struct hf_exchange *x, unsigned served)
+{
+    if (!hf_successor_follows(x->pool, &x->choice, (int)served))
+        return HF_OUTCOME_FRESH;
+    bool replaced = hf_successor_replaced(x->pool, &x->choice, &x->response);
+    return replaced ? HF_OUTCOME_REPLACED : HF_OUTCOME_MOVED;
+}
+
+static enum hf_proxy_counter moved_counter(enum hf_outcome outcome)
+{
+    if (outcome == HF_OUTCOME_FRESH)
+        return HF_PROXY_LOST_DOWN;
+    return outcome == HF_OUTCOME_REPLACED ? HF_PROXY_REPLACED_DOWN : HF_PROXY_MOVED_DOWN;
+}
+
 void hf_failover_note(struct hf_exchange *x, unsigned served, bool moves)
 {
-    bool follows = hf_successor_follows(x->pool, &x->choice, (int)served);
-    if (x->outcome == HF_OUTCOME_NONE)
-        x->outcome = follows ? HF_OUTCOME_MOVED : HF_OUTCOME_FRESH;
+    enum hf_outcome outcome = find_outcome(x, served);
+    if (x->outcome == HF_OUTCOME_NONE) /* else refused, and sent away with a new pin */
+        x->outcome = (uint8_t)outcome;
     if (moves)
-        count_cause(x, follows ? HF_PROXY_MOVED_DOWN : HF_PROXY_LOST_DOWN);
+        count_cause(x, moved_counter(outcome));
     measure(x, served, moves);
 }
