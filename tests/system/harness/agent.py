@@ -13,11 +13,11 @@ from .redis import Wire
 
 class Agent:
     """One front end's agent: "redis" or "memcached". start() waits until it accepts; stop() demands a
-    clean end."""
+    clean end. spawn() does not wait, so that several start beside each other; ready() does."""
 
     kind = "agent"
 
-    def __init__(self, directory, front="redis", password=None, unix=False, **keys):
+    def __init__(self, directory, front="redis", password=None, unix=False, node="app1", **keys):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port, self.admin_port = free_port(), free_port()
@@ -30,17 +30,23 @@ class Agent:
             secret.write_text(password + "\n")
             secret.chmod(0o600)
             agent["password_file"] = str(secret)
-        config = {"node": "app1", "admin": {"bind": f"127.0.0.1:{self.admin_port}"}, "agent": agent}
+        config = {"node": node, "admin": {"bind": f"127.0.0.1:{self.admin_port}"}, "agent": agent}
         config["state_dir"] = str(self.directory)
         self.file = self.directory / "agent.yaml"
         self.file.write_text(json.dumps(config, indent=1))
         self.process = None
 
     def start(self):
+        self.spawn()
+        return self.ready()
+
+    def spawn(self):
         with open(self.directory / "stderr", "ab") as err:
             self.process = subprocess.Popen(
                 [*DIES_WITH_US, BINARY, "agent", "-c", str(self.file)], stdin=subprocess.DEVNULL, stderr=err
             )
+
+    def ready(self):
         poll(self._ready, 10, "the agent listens")
         return self
 
@@ -54,6 +60,11 @@ class Agent:
         except OSError:
             return False
         return True
+
+    def kill(self):
+        """SIGKILL: no chance to do anything."""
+        self.process.kill()
+        self.process.wait()
 
     def stop(self):
         if self.process.poll() is None:
