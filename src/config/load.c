@@ -184,7 +184,7 @@ static void build(struct hf_loader *loader, const struct hf_yaml_file *yaml)
     hf_finish_pools(loader);
     hf_finish_affinity(loader);
     hf_finish_strategies(loader);
-    hf_finish_agents(loader);
+    hf_finish_sessions(loader);
     hf_finish_routes(loader);
     hf_finish_cookies(loader);
     const struct hf_yaml *root = loader->root;

@@ -159,7 +159,7 @@ void hf_finish_general(struct hf_loader *loader);    /* admin, log, state_dir, l
 void hf_finish_affinity(struct hf_loader *loader);   /* names, scopes, attributes of cookies */
 void hf_finish_strategies(struct hf_loader *loader); /* those of a pool beside each other */
 void hf_finish_pools(struct hf_loader *loader);      /* servers, health, weights */
-void hf_finish_agents(struct hf_loader *loader);     /* sessions, and agents beside servers */
+void hf_finish_sessions(struct hf_loader *loader);   /* sessions, and agents beside servers */
 void hf_finish_routes(struct hf_loader *loader);  /* references to pools, what is never reached */
 void hf_finish_cookies(struct hf_loader *loader); /* pools whose cookies would collide */
 void hf_finish_servers(struct hf_loader *loader); /* acquires them: only when nothing is wrong */

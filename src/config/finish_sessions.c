@@ -63,7 +63,7 @@ static void check_session(struct hf_loader *loader, const struct hf_pool *pool,
     }
 }
 
-void hf_finish_agents(struct hf_loader *loader)
+void hf_finish_sessions(struct hf_loader *loader)
 {
     for (unsigned p = 0; p < loader->config->pool_count; p++) {
         const struct hf_pool *pool = &loader->config->pools[p];
