@@ -396,11 +396,8 @@ static int make(struct hf_replicated *replicated, uint64_t now_ms)
     if (result < 0)
         return result;
     struct hf_fabric_store store = hf_records_store(replicated->records);
-    struct hf_fabric_host host = {.user = replicated,
-                                  .complete = complete,
-                                  .wake = wake,
-                                  .encode = encode,
-                                  .keep = keep};
+    struct hf_fabric_host host = {
+        .user = replicated, .complete = complete, .wake = wake, .encode = encode, .keep = keep};
     return hf_fabric_new(&settings->fabric, settings->rank, &store, &host, now_ms,
                          &replicated->fabric);
 }

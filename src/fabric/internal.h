@@ -160,7 +160,7 @@ struct hf_fabric {
     uint32_t epoch_high[HF_FABRIC_BUCKETS];
     struct hf_peer peers[HF_RANK_NODES_MAX];
     struct hf_list dirty[HF_FABRIC_DIRTY];
-    struct hf_list writes, deletes; /* executed ops by patience: 20, 100 ms */
+    struct hf_list writes, deletes;  /* executed ops by patience: 20, 100 ms */
     struct hf_list waiting, patient; /* parked ones: reads 250 ms, writes 3 s */
     struct hf_list active[HF_FABRIC_ACTIVE];
     size_t active_count;
