@@ -37,8 +37,8 @@ void hf_cluster_heal(struct hf_cluster *cluster)
 static void orphan(struct hf_cluster *cluster, unsigned victim, bool silent)
 {
     for (unsigned i = 0; i < HF_CLUSTER_SESSIONS; i++) {
-        const struct hf_cluster_value *value = &cluster->nodes[victim].values[i];
-        if (value->present && value->record.state == HF_RECORD_OWNER)
+        struct hf_cluster_value value = hf_cluster_look(&cluster->nodes[victim], i);
+        if (value.present && value.record.state == HF_RECORD_OWNER)
             cluster->orphans[i] = (struct hf_cluster_orphan){.waits = true, .silent = silent};
     }
 }

@@ -170,6 +170,11 @@ void hf_fabric_free(struct hf_fabric **fabric);
 
 /* Starts an operation; `complete` may be called before this returns. */
 void hf_fabric_submit(struct hf_fabric *fabric, struct hf_fabric_op *op, uint64_t now_ms);
+/* Whether a read of the record may be executed on the store past the fabric, as if it had been
+ * submitted: it is served here and now and no other operation on it waits. False also inside an
+ * event. `hash`: hf_rank_hash of the id. */
+bool hf_fabric_readable(struct hf_fabric *fabric, const struct hf_fabric_record *record,
+                        struct hf_slice id, uint64_t hash, uint64_t now_ms);
 void hf_fabric_tick(struct hf_fabric *fabric, uint64_t now_ms);
 
 /* A proved link to the peer begins; a link that was there before has ended. */

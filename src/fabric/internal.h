@@ -127,6 +127,7 @@ struct hf_activity {        /* a record about which something is under way */
     bool known;                               /* every live node was asked */
     bool yielded; /* the owner has stopped serving and told its version */
     bool denied;  /* the owner says it holds nothing */
+    bool hearsay; /* asked with no record here: whatever pointers others have, its end was seen */
     uint32_t epoch_seen;
     uint16_t id_size;
     char id[];
@@ -182,6 +183,8 @@ bool hf_membership_quorum(const struct hf_fabric *f);
 /* Whether what the living know may be taken for all there is. Without it a home of a `consistent`
  * fabric decides nothing that a cut-off owner could contradict. */
 bool hf_membership_sure(const struct hf_fabric *f);
+/* A node is silent, and may still run and hold what it held. */
+bool hf_membership_missing(const struct hf_fabric *f);
 bool hf_membership_leased(const struct hf_fabric *f, uint64_t hash);
 int hf_membership_home(const struct hf_fabric *f, uint64_t hash);
 unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
@@ -241,6 +244,11 @@ bool hf_record_loses(const struct hf_fabric_record *mine, const struct hf_wire_m
 uint32_t hf_record_next_epoch(uint32_t epoch, unsigned granter);
 
 /* owner.c */
+/* The life of a record of ours is over, by its deadline or because nothing is in it: the backups
+ * forget it. While a node is missing they remember that it ended, or what that node still holds of
+ * it would be taken for the last there is; such a tombstone keeps nobody from making it anew. */
+#define HF_FABRIC_EXPIRED UINT32_MAX /* the sequence of its version */
+void hf_owner_tell_end(struct hf_fabric *f, struct hf_slice id, struct hf_version version);
 void hf_owner_execute(struct hf_fabric *f, struct hf_fabric_record *record,
                       struct hf_fabric_op *op);
 /* Executes for another node; its RESULT follows when the backups have it. */
@@ -269,6 +277,8 @@ bool hf_copies_replicate(struct hf_fabric *f, struct hf_fabric_record *record, u
 /* Sends to every peer that is to hold the record; the operation then needs their word. */
 void hf_copies_out(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_fabric_op *op,
                    struct hf_wire_message *m);
+/* Whether there is one of that record. */
+bool hf_copies_pending(struct hf_fabric *f, struct hf_slice id, uint64_t hash);
 struct hf_fabric_op *hf_copies_unconfirmed(struct hf_fabric *f, const struct hf_fabric_op *op);
 void hf_copies_wait(struct hf_fabric *f, struct hf_fabric_op *op);
 void hf_copies_acked(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);

@@ -345,6 +345,17 @@ static void execute(void *user, struct hf_fabric_record *record, struct hf_fabri
         outcome->change = HF_FABRIC_EMPTY;
 }
 
+bool hf_records_look(const struct hf_records *records, struct hf_slice id, uint64_t id_hash,
+                     uint64_t now_ms, struct hf_fabric_record *ret_record)
+{
+    struct hf_store_record found;
+    if (!hf_list_empty(&records->used) ||
+        !hf_store_find(records->settings.store, id, id_hash, now_ms, &found) || !found.alive)
+        return false;
+    unpack(&found, ret_record);
+    return true;
+}
+
 /* ---- life ---- */
 
 int hf_records_new(const struct hf_records_settings *settings, struct hf_records **ret_records)
