@@ -315,7 +315,7 @@ bool hf_standin_ask(struct hf_fabric *f, struct hf_fabric_op *op);
 /* A live node has not been told, because there is no link or no room. */
 bool hf_standin_left(const struct hf_fabric *f, const struct hf_fabric_op *op);
 /* Looks whether we hold a copy that is to be given back. */
-void hf_standin_sweep(struct hf_fabric *f, const struct hf_fabric_record *record, uint64_t hash);
+void hf_standin_sweep(struct hf_fabric *f, const struct hf_fabric_record *record);
 
 /* operation.c: our own clients' operations */
 void hf_operation_start(struct hf_fabric *f, struct hf_fabric_op *op);

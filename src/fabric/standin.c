@@ -40,20 +40,18 @@ bool hf_standin_ask(struct hf_fabric *f, struct hf_fabric_op *op)
     return false;
 }
 
-/* A copy of ours that is neither its home's nor a backup's, while its owner lives. */
-static bool surplus(const struct hf_fabric *f, const struct hf_fabric_record *record, uint64_t hash,
-                    int home)
+/* A copy of ours that is neither its home's nor a backup's, while its owner lives. The home is the
+ * owner or a backup. */
+void hf_standin_sweep(struct hf_fabric *f, const struct hf_fabric_record *record)
 {
-    return record->state == HF_RECORD_BACKUP && record->owner != f->self && home >= 0 &&
-           home != (int)f->self && hf_membership_alive(f, record->owner) &&
-           !hf_membership_holds(f, hash, record->owner, f->self);
-}
-
-void hf_standin_sweep(struct hf_fabric *f, const struct hf_fabric_record *record, uint64_t hash)
-{
-    int home = hf_membership_home(f, hash);
-    if (!surplus(f, record, hash, home))
+    if (record->state != HF_RECORD_BACKUP || record->owner == f->self ||
+        !hf_membership_alive(f, record->owner))
         return;
+    uint64_t hash = hf_rank_hash(f->store.id(f->store.user, record));
+    if (hf_membership_holds(f, hash, record->owner, f->self))
+        return;
+    int home = hf_membership_home(f, hash);
     hf_sync_again(f, record->owner);
-    hf_sync_again(f, (unsigned)home);
+    if (home >= 0 && home != (int)f->self)
+        hf_sync_again(f, (unsigned)home);
 }
