@@ -84,7 +84,10 @@ void hf_operation_advance(struct hf_fabric *f, struct hf_activity *activity)
         if (hf_record_owned(f, record))
             break; /* until the lease is renewed, or the peer that gives it is dead */
         ask_home(f, activity, op);
-        if (!activity->asked && first_parked(activity) == op)
+        if (activity->asked || first_parked(activity) != op)
+            continue;
+        record = find_alive(f, op->id, op->hash);
+        if (!hf_fabric_serves(f, record, op->hash, f->now_ms)) /* else it was granted at once */
             break;
     }
     activity->advancing = false;
