@@ -124,7 +124,7 @@ struct hf_activity {        /* a record about which something is under way */
     bool outdated;          /* and what that peer grants is not to be taken any more */
     bool advancing, deciding;
     uint8_t asked_peer;
-    uint64_t asked_number, retry_ms;
+    uint64_t asked_number, asked_ms, retry_ms;
     /* Home side. */
     struct hf_list requests;
     unsigned request_count;
