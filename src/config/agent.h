@@ -2,8 +2,20 @@
  * Threads: any reader. Layer: config. */
 #pragma once
 #include "config/config.h"
+#include "proto/store_url.h"
 #include "store/pattern.h"
 #include "store/store.h"
+
+struct hf_agent_external { /* mode: external */
+    char *url;             /* owned; NULL: another mode */
+    char *password;        /* owned; NULL: none */
+    bool behind;
+    uint8_t kind; /* enum hf_store_url_kind */
+    uint32_t database;
+    struct hf_slice user, master; /* in url; empty: none */
+    struct hf_address addresses[HF_STORE_URL_HOSTS_MAX];
+    unsigned address_count;
+};
 
 struct hf_agent_config {
     /* counted: node, file, generation, log_level, state_dir, and what the admin server goes by:
@@ -18,6 +30,7 @@ struct hf_agent_config {
     char *pattern_texts; /* owned: what both borrow */
     uint64_t memory;     /* bytes */
     enum hf_store_full when_full;
+    struct hf_agent_external external;
 };
 
 /* Reads and validates an agent's file, which has one agent's document, alone or behind a proxy's.
@@ -28,5 +41,8 @@ int hf_config_load_agent_text(struct hf_slice text, const char *name,
                               struct hf_agent_config **ret_config, struct hf_config_report *report);
 /* Whether both put the same keys into the same sessions, with the same tombstones. */
 bool hf_agent_config_same_patterns(const struct hf_agent_config *a,
+                                   const struct hf_agent_config *b);
+/* Whether both keep sessions in the same place, and write there in the same way. */
+bool hf_agent_config_same_external(const struct hf_agent_config *a,
                                    const struct hf_agent_config *b);
 void hf_agent_config_free(struct hf_agent_config **config);

@@ -245,9 +245,10 @@ struct hf_agent_config *hf_finish_agent(struct hf_loader *loader)
     finish_process(loader, config->process);
     check_reach(loader, "redis", &draft->redis);
     check_reach(loader, "memcached", &draft->memcached);
+    hf_finish_external(loader, config);
     make_table(loader, config);
     if (loader->report->count == 0)
-        hf_secrets_load_agent(loader, &config->process->admin_token, &config->password);
+        hf_secrets_load_agent(loader, config);
     if (loader->report->count > 0 || loader->out_of_memory)
         hf_agent_config_free(&config);
     return config;
@@ -264,6 +265,25 @@ bool hf_agent_config_same_patterns(const struct hf_agent_config *a, const struct
     return same;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+bool hf_agent_config_same_external(const struct hf_agent_config *a, const struct hf_agent_config *b)
+{
+    const struct hf_agent_external *x = &a->external, *y = &b->external;
+    return same_text(x->url, y->url) && same_text(x->password, y->password) &&
+           x->behind == y->behind;
+}
+
+static void free_secret(char *secret)
+{
+    if (secret != NULL)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
+
 void hf_agent_config_free(struct hf_agent_config **config)
 {
     struct hf_agent_config *gone = *config;
@@ -271,9 +291,9 @@ void hf_agent_config_free(struct hf_agent_config **config)
     if (gone == NULL)
         return;
     hf_pattern_table_free(&gone->patterns);
-    if (gone->password != NULL)
-        explicit_bzero(gone->password, strlen(gone->password));
-    free(gone->password);
+    free_secret(gone->password);
+    free_secret(gone->external.password);
+    free(gone->external.url);
     free(gone->pattern_rows);
     free(gone->pattern_texts);
     hf_config_unref(&gone->process);

@@ -72,7 +72,9 @@ struct hf_agent_draft {
     uint64_t memory;
     struct hf_agent_list session_keys, strict, miss;
     struct hf_address redis, memcached, peer;
-    const char *peer_key_file, *external_url;
+    const char *peer_key_file, *external_url, *external_password_file;
+    int external_write;
+    bool is_external;
     int mode, backups;
     const struct hf_yaml *peers; /* a list of nodes, when it is one */
     bool peers_set;
@@ -163,8 +165,10 @@ void hf_finish_servers(struct hf_loader *loader); /* acquires them: only when no
 /* An agent's file as a whole, from loader->agent. NULL after it told a mistake, or without memory.
  */
 struct hf_agent_config *hf_finish_agent(struct hf_loader *loader);
+/* Its store, if it has an external one. */
+void hf_finish_external(struct hf_loader *loader, struct hf_agent_config *config);
 /* The words in the files that an agent's configuration names. Owned texts; NULL: none, or told. */
-void hf_secrets_load_agent(struct hf_loader *loader, char **ret_token, char **ret_password);
+void hf_secrets_load_agent(struct hf_loader *loader, struct hf_agent_config *config);
 
 /* Reads cookie keys and the admin token, makes a first key. A file that cannot run yet, for what is
  * not built, is not asked for its secrets. */

@@ -101,17 +101,21 @@ static void load_token(struct hf_loader *loader)
                   TOKEN_SIZE_MIN, "token");
 }
 
-void hf_secrets_load_agent(struct hf_loader *loader, char **ret_token, char **ret_password)
+void hf_secrets_load_agent(struct hf_loader *loader, struct hf_agent_config *config)
 {
     const struct hf_agent_draft *draft = &loader->agent;
     const struct hf_yaml *admin = hf_yaml_get(loader->root, "admin");
     const struct hf_yaml *agent = hf_yaml_get(loader->root, "agent");
     if (draft->admin_token_file != NULL)
-        *ret_token = load_word(loader, draft->admin_token_file, hf_yaml_line(admin, "token_file"),
-                               TOKEN_SIZE_MIN, "token");
+        config->process->admin_token =
+            load_word(loader, draft->admin_token_file, hf_yaml_line(admin, "token_file"),
+                      TOKEN_SIZE_MIN, "token");
     if (draft->password_file != NULL)
-        *ret_password = load_word(loader, draft->password_file,
-                                  hf_yaml_line(agent, "password_file"), 1, "password");
+        config->password = load_word(loader, draft->password_file,
+                                     hf_yaml_line(agent, "password_file"), 1, "password");
+    if (draft->external_password_file != NULL && config->external.url != NULL)
+        config->external.password = load_word(loader, draft->external_password_file,
+                                              hf_yaml_line(agent, "external"), 1, "password");
 }
 
 static int read_key(const char *path, struct hf_token_key *key)

@@ -5,7 +5,7 @@
 // clang-format off
 static const struct row {
     const char *path, *key;
-    const char *value;   /* NULL = whatever the value */
+    const char *value;   /* NULL = whatever the value; "...*": what begins like that */
     const char *instead; /* what works today */
 } rows[] = {
     {"listeners[]", "tls", NULL, "terminate TLS in front and list that proxy in trusted_proxies"},
@@ -14,7 +14,6 @@ static const struct row {
     {"pools[]", "session", NULL, "leave it out"},
     {"pools[].servers[]", "agent", NULL, "leave it out"},
     {"agent", "mode", "replicated", "use local"},
-    {"agent", "mode", "external", "use local"},
     {"agent", "mode", "transition", "use local"},
     {"agent", "peer", NULL, "leave it out, with mode: local"},
     {"agent", "peer_key_file", NULL, "leave it out, with mode: local"},
@@ -22,9 +21,17 @@ static const struct row {
     {"agent", "backups", NULL, "leave it out, with mode: local"},
     {"agent", "acknowledge", NULL, "leave it out, with mode: local"},
     {"agent", "consistency", NULL, "leave it out, with mode: local"},
-    {"agent", "external", NULL, "leave it out, with mode: local"},
+    {"agent.external", "url", "redis+sentinel://*", "name the master: redis://ADDRESS:PORT"},
+    {"agent.external", "url", "redis+cluster://*", "use redis://"},
+    {"agent.external", "url", "memcached://*", "use redis://"},
 };
 // clang-format on
+
+static bool fits(const char *pattern, const char *value)
+{
+    size_t size = strcspn(pattern, "*");
+    return pattern[size] == '*' ? strncmp(pattern, value, size) == 0 : strcmp(pattern, value) == 0;
+}
 
 static const struct row *find(const char *path, const char *key, const char *value)
 {
@@ -32,7 +39,7 @@ static const struct row *find(const char *path, const char *key, const char *val
         const struct row *row = &rows[i];
         if (strcmp(row->path, path) != 0 || strcmp(row->key, key) != 0)
             continue;
-        if (row->value == NULL || (value != NULL && strcmp(row->value, value) == 0))
+        if (row->value == NULL || (value != NULL && fits(row->value, value)))
             return row;
     }
     return NULL;
@@ -55,6 +62,8 @@ void hf_unsupported_check(struct hf_loader *loader, const struct hf_schema *sche
     if (row == NULL)
         return;
     loader->unsupported++;
-    hf_report_add(loader->report, node->key_line, "not supported yet: %s%s%s of %s: %s", key->key,
-                  row->value ? ": " : "", row->value ? row->value : "", schema->noun, row->instead);
+    const char *shown = row->value ? row->value : "";
+    hf_report_add(loader->report, node->key_line, "not supported yet: %s%s%.*s of %s: %s", key->key,
+                  row->value ? ": " : "", (int)strcspn(shown, "*"), shown, schema->noun,
+                  row->instead);
 }
