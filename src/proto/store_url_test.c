@@ -86,13 +86,14 @@ static void what_is_wrong(void **state)
 static void addresses_have_a_limit(void **state)
 {
     (void)state;
-    char text[512] = "redis+cluster://a:1";
+    char text[512];
     struct hf_store_url url;
+    int size = snprintf(text, sizeof(text), "redis+cluster://a:1");
     for (unsigned i = 1; i < HF_STORE_URL_HOSTS_MAX; i++)
-        strncat(text, ",a:1", sizeof(text) - strlen(text) - 1);
+        size += snprintf(text + size, sizeof(text) - (size_t)size, ",a:1");
     assert_null(parse(text, &url));
     assert_int_equal(url.host_count, HF_STORE_URL_HOSTS_MAX);
-    strncat(text, ",a:1", sizeof(text) - strlen(text) - 1);
+    snprintf(text + size, sizeof(text) - (size_t)size, ",a:1");
     assert_non_null(strstr(parse(text, &url), "too many"));
 }
 
