@@ -26,6 +26,7 @@ static void complete(struct hf_external_key *key, const struct hf_operation_resu
 {
     struct hf_external_call *call = first_call(key);
     struct hf_sessions_call *asked = call->call;
+    key->token = 0;
     hf_list_remove(&call->node);
     if (asked != NULL) {
         uint64_t now_ms = hf_external_now_ms(key->external);
@@ -340,6 +341,7 @@ static void loaded(struct hf_external_key *key, struct hf_remote_result *result)
     switch ((enum hf_remote_status)result->status) {
     case HF_REMOTE_OK:
     case HF_REMOTE_MISSING:
+        key->token = result->token;
         status = hf_external_copy_put(key, result);
         call->known = HF_EXTERNAL_FRESH;
         if (status != HF_OPERATION_OK)

@@ -190,8 +190,10 @@ void hf_external_copy_send(struct hf_external_key *key, uint8_t when)
     struct hf_external *external = key->external;
     struct hf_store_value value;
     uint64_t now_ms = hf_external_now_ms(external);
-    struct hf_remote_request request = {
-        .kind = HF_REMOTE_DELETE, .key = hf_slice(key->text, key->size), .ttl_ms = HF_REMOTE_NEVER};
+    struct hf_remote_request request = {.kind = HF_REMOTE_DELETE,
+                                        .token = key->token,
+                                        .key = hf_slice(key->text, key->size),
+                                        .ttl_ms = HF_REMOTE_NEVER};
     bool there = hf_external_copy_get(key, &value);
     if (there) {
         request.kind = HF_REMOTE_PUT;

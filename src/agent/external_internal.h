@@ -52,6 +52,7 @@ struct hf_external_key {          /* lives as long as there are calls, or it is 
     bool hash;            /* what a load asks for */
     bool turned;          /* the other kind was asked for already */
     uint8_t step;         /* enum hf_external_step */
+    uint64_t token;       /* of what was loaded for the first call; 0: none */
     uint64_t base, tried; /* digests: what the store had, and may have got, as far as is known */
     uint64_t deadline_ms; /* of a dirty one */
     uint64_t retry_ms;    /* not before */

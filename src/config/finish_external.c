@@ -6,6 +6,10 @@ static void check_fronts(struct hf_loader *loader, unsigned line, uint8_t kind)
 {
     const struct hf_agent_draft *draft = &loader->agent;
     bool memcached = kind == HF_STORE_URL_MEMCACHED;
+    if (memcached && draft->external_password_file != NULL)
+        hf_loader_tell(loader, line,
+                       "memcached asks for no password: leave 'password_file' of "
+                       "'external' out");
     if (memcached && draft->redis.size > 0)
         hf_loader_tell(loader, line,
                        "an agent before a memcached serves memcached alone: leave 'redis' out, or "

@@ -23,7 +23,6 @@ static const struct row {
     {"agent", "consistency", NULL, "leave it out, with mode: local"},
     {"agent.external", "url", "redis+sentinel://*", "name the master: redis://ADDRESS:PORT"},
     {"agent.external", "url", "redis+cluster://*", "use redis://"},
-    {"agent.external", "url", "memcached://*", "use redis://"},
 };
 // clang-format on
 

@@ -46,7 +46,7 @@ struct hf_pipe_codec {
     /* Reply number `index` of that stage. False: the store does not want us; trouble says why. */
     bool (*greeted)(struct hf_pipe *pipe, unsigned stage, unsigned index, struct hf_slice reply);
 };
-extern const struct hf_pipe_codec hf_redis_codec;
+extern const struct hf_pipe_codec hf_redis_codec, hf_memcached_codec;
 
 enum hf_pipe_phase {
     HF_PIPE_APART, /* no connection, nor one under way */

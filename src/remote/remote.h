@@ -55,7 +55,9 @@ struct hf_remote_request { /* borrowed for hf_remote_submit alone */
     uint8_t when;          /* enum hf_remote_when; PUT of a string alone. Not met: UNMET */
     bool hash;             /* LOAD: it may be a hash (else: a string); PUT: it is one */
     uint32_t client_flags; /* PUT: memcached's; Redis has no place for them */
-    uint64_t ttl_ms;       /* PUT, EXPIRE: from now, > 0, or HF_REMOTE_NEVER */
+    uint64_t token;  /* PUT, DELETE: only if it is what LOAD answered with it, else UNMET; 0: any.
+                      * Redis has none */
+    uint64_t ttl_ms; /* PUT, EXPIRE: from now, > 0, or HF_REMOTE_NEVER */
     struct hf_slice key;
     struct hf_slice value; /* PUT of a string */
     /* HASH_SET, PUT of a hash: names and values by turns. HASH_DELETE: names. */
@@ -88,6 +90,7 @@ struct hf_remote_result { /* slices are valid in the callback alone */
     uint32_t client_flags;
     uint32_t field_count; /* of a hash */
     uint64_t ttl_ms;      /* LOAD: what is left, or HF_REMOTE_NEVER */
+    uint64_t token;       /* LOAD: see the request; 0: there is none */
     struct hf_slice value;
     struct hf_resp_cursor fields; /* for hf_remote_next_field */
 };
