@@ -21,7 +21,6 @@ static const struct row {
     {"agent", "backups", NULL, "leave it out, with mode: local"},
     {"agent", "acknowledge", NULL, "leave it out, with mode: local"},
     {"agent", "consistency", NULL, "leave it out, with mode: local"},
-    {"agent.external", "url", "redis+sentinel://*", "name the master: redis://ADDRESS:PORT"},
     {"agent.external", "url", "redis+cluster://*", "use redis://"},
 };
 // clang-format on

@@ -91,6 +91,7 @@ void hf_pipe_drop(struct hf_pipe *pipe, enum hf_remote_status status)
     pipe->slots = NULL;
     pipe->slot_room = pipe->first = pipe->count = pipe->orphans = 0;
     pipe->probing = false;
+    hf_pipe_buffer_consume(&pipe->out, hf_pipe_buffer_size(&pipe->out));
     for (uint32_t i = 0; i < count; i++) {
         struct hf_remote_call *call = slots[(first + i) & (room - 1)].call;
         if (call != NULL)
@@ -248,12 +249,16 @@ void hf_pipe_submit(struct hf_pipe *pipe, struct hf_remote_call *call,
 static bool copy_secrets(struct hf_pipe *pipe)
 {
     struct hf_slice user = pipe->settings.user, password = pipe->settings.password;
-    pipe->secrets = malloc(user.size + password.size + 1);
+    struct hf_slice master = pipe->settings.master;
+    size_t size = user.size + password.size + master.size;
+    pipe->secrets = malloc(size + 1);
     if (pipe->secrets == NULL)
         return false;
-    struct hf_writer writer = hf_writer(pipe->secrets, user.size + password.size);
+    struct hf_writer writer = hf_writer(pipe->secrets, size);
     hf_writer_slice(&writer, user);
     hf_writer_slice(&writer, password);
+    hf_writer_slice(&writer, master);
+    pipe->settings.master = hf_slice(pipe->secrets + user.size + password.size, master.size);
     pipe->settings.user = hf_slice(pipe->secrets, user.size);
     pipe->settings.password = hf_slice(pipe->secrets + user.size, password.size);
     return true;
@@ -262,9 +267,10 @@ static bool copy_secrets(struct hf_pipe *pipe)
 int hf_pipe_init(struct hf_pipe *pipe, struct hf_loop *loop, const struct hf_pipe_codec *codec,
                  const struct hf_remote_settings *settings)
 {
-    REQUIRE(settings->address_count > 0);
+    REQUIRE(settings->address_count > 0 && settings->address_count <= HF_STORE_URL_HOSTS_MAX);
     *pipe = (struct hf_pipe){.magic = HF_PIPE_MAGIC,
                              .codec = codec,
+                             .store_codec = codec,
                              .loop = loop,
                              .settings = *settings,
                              .address = settings->addresses[0],
@@ -272,6 +278,9 @@ int hf_pipe_init(struct hf_pipe *pipe, struct hf_loop *loop, const struct hf_pip
                              .trouble = "the store has not answered yet"};
     if (!copy_secrets(pipe))
         return -ENOMEM;
+    memcpy(pipe->addresses, settings->addresses,
+           settings->address_count * sizeof(struct hf_address));
+    pipe->settings.addresses = pipe->addresses;
     hf_timer_set(hf_loop_timers(loop), &pipe->tick, now_ms(pipe)); /* connects */
     return 0;
 }

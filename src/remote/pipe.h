@@ -47,6 +47,7 @@ struct hf_pipe_codec {
     bool (*greeted)(struct hf_pipe *pipe, unsigned stage, unsigned index, struct hf_slice reply);
 };
 extern const struct hf_pipe_codec hf_redis_codec, hf_memcached_codec;
+extern const struct hf_pipe_codec hf_sentinel_codec; /* of a greeting alone */
 
 enum hf_pipe_phase {
     HF_PIPE_APART, /* no connection, nor one under way */
@@ -62,11 +63,16 @@ struct hf_pipe_link { /* a connection; outlives its pipe until the loop has clos
 
 struct hf_pipe {
     uint32_t magic;
-    const struct hf_pipe_codec *codec;
+    const struct hf_pipe_codec *codec; /* of the connection: the store's, or hf_sentinel_codec */
+    const struct hf_pipe_codec *store_codec;
     struct hf_loop *loop; /* borrowed */
     struct hf_remote_settings settings;
-    struct hf_address address;
-    char *secrets; /* owned: what settings.user and password borrow */
+    struct hf_address addresses[HF_STORE_URL_HOSTS_MAX]; /* of the store, or of its sentinels */
+    struct hf_address address;                           /* of the connection */
+    char *secrets;  /* owned: what settings.user, password and master borrow */
+    unsigned guide; /* SENTINEL: which one is asked next */
+    bool guided;    /* `address` is where a sentinel says that the master is */
+    bool misled;    /* it is no master any more */
     struct hf_remote_counts counts;
 
     uint8_t phase;             /* enum hf_pipe_phase */
@@ -105,6 +111,7 @@ void hf_pipe_buffer_fini(struct hf_pipe_buffer *buffer);
 
 /* pipe_link.c */
 void hf_pipe_connect(struct hf_pipe *pipe);
+/* Ends the connection. What was not sent stays, as do requests: hf_pipe_drop. */
 void hf_pipe_give_up(struct hf_pipe *pipe);
 /* No connection could be made: the store is not there. */
 void hf_pipe_not_connected(struct hf_pipe *pipe);

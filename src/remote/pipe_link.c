@@ -25,7 +25,6 @@ void hf_pipe_give_up(struct hf_pipe *pipe)
     struct hf_pipe_link *link = pipe->link;
     pipe->phase = HF_PIPE_APART;
     hf_pipe_buffer_consume(&pipe->in, hf_pipe_buffer_size(&pipe->in));
-    hf_pipe_buffer_consume(&pipe->out, hf_pipe_buffer_size(&pipe->out));
     hf_pipe_buffer_consume(&pipe->hello, hf_pipe_buffer_size(&pipe->hello));
     pipe->parser = (struct hf_resp_reply_parser){0};
     pipe->needed = 0;
@@ -39,6 +38,9 @@ void hf_pipe_give_up(struct hf_pipe *pipe)
 /* No connection could be made: the store is not there. */
 void hf_pipe_not_connected(struct hf_pipe *pipe)
 {
+    bool guiding = pipe->codec != pipe->store_codec;
+    pipe->guide += guiding; /* another sentinel, the next time */
+    pipe->guided = false;
     hf_pipe_give_up(pipe);
     hf_pipe_open(pipe, false);
 }
@@ -57,8 +59,18 @@ void hf_pipe_lost(struct hf_pipe *pipe)
         hf_pipe_connect(pipe);
 }
 
+/* Whom to connect to: the store, or one that knows where it is now. */
+static void choose_address(struct hf_pipe *pipe)
+{
+    bool asks = pipe->settings.kind == HF_STORE_URL_SENTINEL && !pipe->guided;
+    pipe->codec = asks ? &hf_sentinel_codec : pipe->store_codec;
+    if (asks)
+        pipe->address = pipe->addresses[pipe->guide % pipe->settings.address_count];
+}
+
 void hf_pipe_connect(struct hf_pipe *pipe)
 {
+    choose_address(pipe);
     char text[HF_ADDRESS_TEXT_MAX];
     hf_address_format(&pipe->address, text);
     struct hf_pipe_link *link = calloc(1, sizeof(*link));
@@ -95,6 +107,7 @@ static void be_ready(struct hf_pipe *pipe)
 {
     bool other = pipe->known && (pipe->identity == 0 || pipe->identity != pipe->was);
     pipe->phase = HF_PIPE_READY;
+    pipe->guided = false; /* it is asked again before the next connection */
     pipe->known = true;
     pipe->was = pipe->identity;
     pipe->fence_id = 0;
@@ -115,6 +128,11 @@ static void greet(struct hf_pipe *pipe)
     struct hf_writer writer = hf_writer(NULL, 0);
     pipe->replies = pipe->codec->greet(pipe, pipe->stage, &writer);
     pipe->reply = 0;
+    if (pipe->replies == 0 && pipe->codec != pipe->store_codec) {
+        hf_pipe_give_up(pipe);
+        hf_pipe_connect(pipe);
+        return;
+    }
     if (pipe->replies == 0) {
         be_ready(pipe);
         return;
@@ -164,13 +182,17 @@ static void take_reply(struct hf_pipe *pipe, struct hf_slice reply)
         pipe->failures = 0;
         hf_pipe_answer(pipe, call, &result);
     }
-    if (!probe)
+    if (probe) {
+        pipe->probing = false;
+        if (result.status == HF_REMOTE_OK)
+            hf_pipe_close(pipe);
+        else
+            hf_pipe_open(pipe, true);
+    }
+    if (!pipe->misled)
         return;
-    pipe->probing = false;
-    if (result.status == HF_REMOTE_OK)
-        hf_pipe_close(pipe);
-    else
-        hf_pipe_open(pipe, true);
+    pipe->misled = false;
+    hf_pipe_lost(pipe);
 }
 
 /* False: the connection is no more, or is another one. */

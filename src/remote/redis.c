@@ -11,7 +11,14 @@ enum {
     STAGE_FENCE = 1,
 };
 
-enum greeting { GREETING_AUTH, GREETING_SELECT, GREETING_CLIENT_ID, GREETING_INFO, GREETING_KILL };
+enum greeting {
+    GREETING_AUTH,
+    GREETING_SELECT,
+    GREETING_CLIENT_ID,
+    GREETING_INFO,
+    GREETING_ROLE,
+    GREETING_KILL,
+};
 
 /* ---- requests ---- */
 
@@ -167,6 +174,8 @@ static enum hf_remote_status note_error(struct hf_pipe *pipe, struct hf_slice te
 {
     if (hf_slice_starts(text, HF_SLICE("WRONGTYPE")))
         return HF_REMOTE_WRONG_TYPE;
+    if (hf_slice_starts(text, HF_SLICE("READONLY")) && pipe->settings.kind == HF_STORE_URL_SENTINEL)
+        pipe->misled = true;
     hf_pipe_note_trouble(pipe, "the store answers: %.*s", (int)(text.size < 100 ? text.size : 100),
                          text.bytes);
     return HF_REMOTE_REFUSED;
@@ -269,6 +278,10 @@ static unsigned greet_first(struct hf_pipe *pipe, struct hf_resp_out *out)
     pipe->greetings[count++] = GREETING_CLIENT_ID;
     write_key(out, "INFO", HF_SLICE("server"));
     pipe->greetings[count++] = GREETING_INFO;
+    if (settings->kind == HF_STORE_URL_SENTINEL) {
+        write_command(out, 1, "ROLE");
+        pipe->greetings[count++] = GREETING_ROLE;
+    }
     return count;
 }
 
@@ -340,11 +353,64 @@ static bool greeted(struct hf_pipe *pipe, unsigned stage, unsigned index, struct
             return false;
         }
         return true;
+    case GREETING_ROLE:
+        if (is_error(&item) || !hf_resp_next_item(&cursor, &item) ||
+            hf_slice_equal(item.text, HF_SLICE("master")))
+            return true;
+        hf_pipe_note_trouble(pipe, "the sentinel names a server that is no master");
+        return false;
     case GREETING_KILL: /* it is gone already, or we may not: nothing more can be done */
         break;
     }
     return true;
 }
+
+/* ---- a sentinel: where the master is ---- */
+
+static unsigned sentinel_greet(struct hf_pipe *pipe, unsigned stage, struct hf_writer *writer)
+{
+    struct hf_resp_out out = {.writer = *writer};
+    if (stage > 0)
+        return 0;
+    write_command(&out, 3, "SENTINEL");
+    hf_resp_write_bulk(&out, HF_SLICE("get-master-addr-by-name"));
+    hf_resp_write_bulk(&out, pipe->settings.master);
+    *writer = out.writer;
+    return 1;
+}
+
+static bool sentinel_greeted(struct hf_pipe *pipe, unsigned stage, unsigned index,
+                             struct hf_slice reply)
+{
+    struct hf_resp_cursor cursor;
+    struct hf_resp_item item = first_item(reply, &cursor), host, port;
+    char text[HF_ADDRESS_TEXT_MAX];
+    (void)stage;
+    (void)index;
+    bool named = item.type == HF_RESP_ARRAY && item.number == 2 &&
+                 hf_resp_next_item(&cursor, &host) && hf_resp_next_item(&cursor, &port);
+    if (!named) {
+        hf_pipe_note_trouble(pipe, "the sentinel knows no master '%.*s'",
+                             (int)pipe->settings.master.size, pipe->settings.master.bytes);
+        return false;
+    }
+    bool six = host.text.size > 0 && memchr(host.text.bytes, ':', host.text.size) != NULL;
+    int size = snprintf(text, sizeof(text), six ? "[%.*s]:%.*s" : "%.*s:%.*s", (int)host.text.size,
+                        host.text.bytes, (int)port.text.size, port.text.bytes);
+    bool fits = size > 0 && (size_t)size < sizeof(text);
+    pipe->guided = fits && hf_address_parse(hf_slice(text, (size_t)size), &pipe->address) == 0;
+    if (!pipe->guided)
+        hf_pipe_note_trouble(pipe, "the sentinel names '%.100s', which is no numeric address",
+                             text);
+    return pipe->guided;
+}
+
+const struct hf_pipe_codec hf_sentinel_codec = {
+    .name = "Redis",
+    .split = split,
+    .greet = sentinel_greet,
+    .greeted = sentinel_greeted,
+};
 
 const struct hf_pipe_codec hf_redis_codec = {
     .name = "Redis",

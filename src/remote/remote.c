@@ -27,6 +27,7 @@ int hf_remote_new(struct hf_loop *loop, const struct hf_remote_settings *setting
 {
     static const struct hf_pipe_codec *const codecs[HF_STORE_URL_KINDS] = {
         [HF_STORE_URL_REDIS] = &hf_redis_codec,
+        [HF_STORE_URL_SENTINEL] = &hf_redis_codec,
         [HF_STORE_URL_MEMCACHED] = &hf_memcached_codec,
     };
     REQUIRE(settings->kind < HF_STORE_URL_KINDS);

@@ -113,7 +113,7 @@ enum hf_remote_change {
 };
 
 struct hf_remote_settings {
-    uint8_t kind;                       /* enum hf_store_url_kind: REDIS or MEMCACHED */
+    uint8_t kind;                       /* enum hf_store_url_kind */
     const struct hf_address *addresses; /* copied */
     unsigned address_count;
     uint32_t database;
