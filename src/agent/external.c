@@ -73,7 +73,7 @@ static bool keep_result(struct hf_external_call *call, const struct hf_operation
 
 bool hf_external_asks(const struct hf_external_key *key)
 {
-    return !hf_remote_is_open(key->external->remote) &&
+    return !hf_remote_is_away(key->external->remote, hf_slice(key->text, key->size)) &&
            hf_external_now_ms(key->external) >= key->retry_ms;
 }
 
@@ -297,6 +297,12 @@ static void written(struct hf_external_key *key, const struct hf_remote_result *
         if (++call->tries >= HF_EXTERNAL_TRIES_MAX)
             complete_status(key, HF_OPERATION_UNSURE);
         return;
+    case HF_REMOTE_MOVED:
+        if (++call->tries < HF_EXTERNAL_TRIES_MAX) {
+            submit_write(key, call);
+            return;
+        }
+        break;
     case HF_REMOTE_REFUSED:
     case HF_REMOTE_FAILED:
     case HF_REMOTE_DOWN:
@@ -356,6 +362,12 @@ static void loaded(struct hf_external_key *key, struct hf_remote_result *result)
             complete_status(key, HF_OPERATION_WRONG_TYPE);
         }
         return;
+    case HF_REMOTE_MOVED:
+        if (++call->tries < HF_EXTERNAL_TRIES_MAX) {
+            load(key);
+            return;
+        }
+        break;
     case HF_REMOTE_UNMET:
     case HF_REMOTE_REFUSED:
     case HF_REMOTE_FAILED:
@@ -593,7 +605,7 @@ const struct hf_external_counts *hf_external_counts(const struct hf_external *ex
     return &external->counts;
 }
 
-const struct hf_remote *hf_external_remote(const struct hf_external *external)
+struct hf_remote *hf_external_remote(const struct hf_external *external)
 {
     return external->remote;
 }

@@ -63,4 +63,4 @@ struct hf_external_counts {
     uint32_t dirty;        /* now */
 };
 const struct hf_external_counts *hf_external_counts(const struct hf_external *external);
-const struct hf_remote *hf_external_remote(const struct hf_external *external);
+struct hf_remote *hf_external_remote(const struct hf_external *external);

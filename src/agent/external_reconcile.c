@@ -33,13 +33,15 @@ static bool is_lost(struct hf_external_key *key)
 }
 
 /* At the end of the row: the others first. */
-static void put_off(struct hf_external_key *key)
+static void put_off(struct hf_external_key *key, const struct hf_remote_result *result)
 {
     key->external->outage = true;
     hf_list_remove(&key->node);
     hf_list_push_back(&key->external->dirty, &key->node);
     key->compare = true;
-    key->retry_ms = hf_external_now_ms(key->external) + HF_EXTERNAL_RETRY_MS;
+    key->retry_ms =
+        hf_external_now_ms(key->external) +
+        (result->status == HF_REMOTE_MOVED ? HF_EXTERNAL_BEHIND_MS : HF_EXTERNAL_RETRY_MS);
 }
 
 static void catch_up(struct hf_external_key *key)
@@ -149,6 +151,7 @@ void hf_external_compared(struct hf_external_key *key, struct hf_remote_result *
         key->hash = !key->hash;
         compare(key);
         return;
+    case HF_REMOTE_MOVED:
     case HF_REMOTE_UNMET:
     case HF_REMOTE_REFUSED:
     case HF_REMOTE_FAILED:
@@ -156,7 +159,7 @@ void hf_external_compared(struct hf_external_key *key, struct hf_remote_result *
     case HF_REMOTE_STATUS_COUNT:
         break;
     }
-    put_off(key);
+    put_off(key, result);
 }
 
 void hf_external_caught(struct hf_external_key *key, const struct hf_remote_result *result)
@@ -170,7 +173,7 @@ void hf_external_caught(struct hf_external_key *key, const struct hf_remote_resu
     }
     if (result->status != HF_REMOTE_DOWN)
         key->tried = hf_external_copy_digest(key);
-    put_off(key);
+    put_off(key, result);
 }
 
 /* ---- all of them ---- */
@@ -245,7 +248,7 @@ static void report_end(struct hf_external *external)
 void hf_external_flush(struct hf_external *external)
 {
     unsigned budget = LOOKED_AT_MAX;
-    if (external->flushing || hf_remote_is_open(external->remote))
+    if (external->flushing)
         return;
     external->flushing = true;
     HF_LIST_EACH(&external->dirty, node)

@@ -5,7 +5,7 @@
 // clang-format off
 static const struct row {
     const char *path, *key;
-    const char *value;   /* NULL = whatever the value; "...*": what begins like that */
+    const char *value;   /* NULL = whatever the value */
     const char *instead; /* what works today */
 } rows[] = {
     {"listeners[]", "tls", NULL, "terminate TLS in front and list that proxy in trusted_proxies"},
@@ -21,15 +21,8 @@ static const struct row {
     {"agent", "backups", NULL, "leave it out, with mode: local"},
     {"agent", "acknowledge", NULL, "leave it out, with mode: local"},
     {"agent", "consistency", NULL, "leave it out, with mode: local"},
-    {"agent.external", "url", "redis+cluster://*", "use redis://"},
 };
 // clang-format on
-
-static bool fits(const char *pattern, const char *value)
-{
-    size_t size = strcspn(pattern, "*");
-    return pattern[size] == '*' ? strncmp(pattern, value, size) == 0 : strcmp(pattern, value) == 0;
-}
 
 static const struct row *find(const char *path, const char *key, const char *value)
 {
@@ -37,7 +30,7 @@ static const struct row *find(const char *path, const char *key, const char *val
         const struct row *row = &rows[i];
         if (strcmp(row->path, path) != 0 || strcmp(row->key, key) != 0)
             continue;
-        if (row->value == NULL || (value != NULL && fits(row->value, value)))
+        if (row->value == NULL || (value != NULL && strcmp(row->value, value) == 0))
             return row;
     }
     return NULL;
@@ -60,8 +53,6 @@ void hf_unsupported_check(struct hf_loader *loader, const struct hf_schema *sche
     if (row == NULL)
         return;
     loader->unsupported++;
-    const char *shown = row->value ? row->value : "";
-    hf_report_add(loader->report, node->key_line, "not supported yet: %s%s%.*s of %s: %s", key->key,
-                  row->value ? ": " : "", (int)strcspn(shown, "*"), shown, schema->noun,
-                  row->instead);
+    hf_report_add(loader->report, node->key_line, "not supported yet: %s%s%s of %s: %s", key->key,
+                  row->value ? ": " : "", row->value ? row->value : "", schema->noun, row->instead);
 }

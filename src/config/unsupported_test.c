@@ -95,7 +95,6 @@ static const char *const told[] = {
     "56: not supported yet: backups of agent: ",
     "57: not supported yet: acknowledge of agent: ",
     "62: not supported yet: consistency of agent: ",
-    "63: not supported yet: url: redis+cluster:// of external: ",
     "65: not supported yet: peer of agent: ",
     "65: not supported yet: peers of agent: ",
     "67: not supported yet: peer of agent: ",

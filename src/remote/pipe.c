@@ -217,8 +217,9 @@ static void tick(struct hf_timer *timer)
 void hf_pipe_submit(struct hf_pipe *pipe, struct hf_remote_call *call,
                     const struct hf_remote_request *request)
 {
-    REQUIRE(HF_MAGIC_OK(pipe, HF_PIPE_MAGIC) && request->kind < HF_REMOTE_KINDS);
-    pipe->counts.requests[request->kind]++;
+    REQUIRE(HF_MAGIC_OK(pipe, HF_PIPE_MAGIC) && request->kind != HF_REMOTE_KINDS);
+    if (request->kind < HF_REMOTE_KINDS)
+        pipe->counts.requests[request->kind]++;
     struct hf_writer writer = hf_writer(NULL, 0);
     unsigned replies = pipe->codec->encode(request, &writer);
     bool fits = writer.size <= HF_REMOTE_UNSENT_MAX &&

@@ -6,6 +6,8 @@
 #include "proto/codec.h"
 #include "remote/remote.h"
 
+enum { HF_PIPE_TOPOLOGY = HF_REMOTE_KINDS + 1 }; /* a request: CLUSTER SLOTS, as `value` */
+
 enum {
     HF_PIPE_MAGIC = 0x50495045,
     HF_PIPE_TICK_MS = 50,
@@ -21,7 +23,7 @@ struct hf_pipe_buffer {
 struct hf_pipe_slot {            /* a request whose answer is to come */
     struct hf_remote_call *call; /* borrowed; NULL: nobody waits any more, or a probe */
     uint64_t deadline_ms;
-    uint8_t kind;    /* enum hf_remote_kind; HF_REMOTE_KINDS: a probe */
+    uint8_t kind;    /* enum hf_remote_kind, HF_PIPE_TOPOLOGY; HF_REMOTE_KINDS: a probe */
     uint8_t replies; /* still to come: a request may be several commands */
     bool hash;       /* the request's */
     bool persists;   /* EXPIRE: to never */
@@ -78,8 +80,9 @@ struct hf_pipe {
     uint8_t phase;             /* enum hf_pipe_phase */
     struct hf_pipe_link *link; /* owned until given up */
     bool can_read, can_write, read_ended;
-    uint64_t phase_until_ms; /* of CONNECTING, GREETING */
-    uint64_t heard_ms;       /* the last byte that came */
+    void (*moved)(struct hf_pipe *pipe, struct hf_slice error); /* of a cluster's node; or NULL */
+    uint64_t phase_until_ms;                                    /* of CONNECTING, GREETING */
+    uint64_t heard_ms;                                          /* the last byte that came */
     struct hf_pipe_buffer in, out, hello;
     size_t needed;                      /* bytes of `in` that are worth a look */
     struct hf_resp_reply_parser parser; /* the Redis codec's */

@@ -108,6 +108,13 @@ static unsigned encode(const struct hf_remote_request *request, struct hf_writer
 {
     struct hf_resp_out out = {.writer = *writer};
     unsigned replies = 1;
+    if (request->asking)
+        write_command(&out, 1, "ASKING");
+    if (request->kind == HF_PIPE_TOPOLOGY) {
+        write_key(&out, "CLUSTER", HF_SLICE("SLOTS"));
+        *writer = out.writer;
+        return replies;
+    }
     switch ((enum hf_remote_kind)request->kind) {
     case HF_REMOTE_LOAD:
         replies = write_load(&out, request);
@@ -131,7 +138,7 @@ static unsigned encode(const struct hf_remote_request *request, struct hf_writer
         REQUIRE(!"no request");
     }
     *writer = out.writer;
-    return replies;
+    return replies + request->asking;
 }
 
 static unsigned probe(struct hf_writer *writer)
@@ -176,6 +183,12 @@ static enum hf_remote_status note_error(struct hf_pipe *pipe, struct hf_slice te
         return HF_REMOTE_WRONG_TYPE;
     if (hf_slice_starts(text, HF_SLICE("READONLY")) && pipe->settings.kind == HF_STORE_URL_SENTINEL)
         pipe->misled = true;
+    bool moved =
+        hf_slice_starts(text, HF_SLICE("MOVED ")) || hf_slice_starts(text, HF_SLICE("ASK "));
+    if (moved && pipe->moved != NULL) {
+        pipe->moved(pipe, text);
+        return HF_REMOTE_MOVED;
+    }
     hf_pipe_note_trouble(pipe, "the store answers: %.*s", (int)(text.size < 100 ? text.size : 100),
                          text.bytes);
     return HF_REMOTE_REFUSED;
@@ -233,7 +246,8 @@ static void fold(struct hf_pipe *pipe, struct hf_pipe_slot *slot, struct hf_slic
     if (slot->replies > 0)
         return;
     result->status = slot->error;
-    if (slot->error != HF_REMOTE_OK)
+    result->value = reply;
+    if (slot->error != HF_REMOTE_OK || slot->kind == HF_PIPE_TOPOLOGY)
         return;
     switch ((enum hf_remote_kind)slot->kind) {
     case HF_REMOTE_LOAD:

@@ -28,6 +28,7 @@ enum {
     HF_REMOTE_ANSWER_MAX = 32 << 20, /* bytes of one answer; beyond, the connection ends */
     HF_REMOTE_FAILURES_MAX = 3,      /* requests without an answer in a row: the breaker opens */
     HF_REMOTE_OPEN_MS = 500,         /* it stays so; then the store is probed */
+    HF_REMOTE_NODES_MAX = 128,       /* of a cluster; keys of more are answered by DOWN */
     HF_REMOTE_SILENT_MS = 10000,     /* a connection from which nothing came is given up */
 };
 #define HF_REMOTE_NEVER UINT64_MAX
@@ -53,6 +54,7 @@ enum hf_remote_when { HF_REMOTE_ALWAYS, HF_REMOTE_IF_NEW, HF_REMOTE_IF_EXISTS };
 struct hf_remote_request { /* borrowed for hf_remote_submit alone */
     uint8_t kind;          /* enum hf_remote_kind */
     uint8_t when;          /* enum hf_remote_when; PUT of a string alone. Not met: UNMET */
+    bool asking;           /* ours */
     bool hash;             /* LOAD: it may be a hash (else: a string); PUT: it is one */
     uint32_t client_flags; /* PUT: memcached's; Redis has no place for them */
     uint64_t token;  /* PUT, DELETE: only if it is what LOAD answered with it, else UNMET; 0: any.
@@ -72,6 +74,8 @@ struct hf_remote_request { /* borrowed for hf_remote_submit alone */
     X(UNMET, "unmet")           /* `when` */                                                       \
     X(WRONG_TYPE, "wrong_type") /* LOAD: the other kind, or nothing we know; else: changed         \
                                    meanwhile */                                                    \
+    X(MOVED, "moved")           /* a cluster's node: another one has the key. It did not happen:   \
+                                   ask again, now */                                               \
     X(REFUSED, "refused")       /* the store answered an error */                                  \
     X(FAILED, "failed")         /* no answer: it may have happened, or may still */                \
     X(DOWN, "down")             /* the breaker is open, or a queue is full: it did not happen */
@@ -141,8 +145,11 @@ void hf_remote_free(struct hf_remote **remote);
 void hf_remote_submit(struct hf_remote *remote, struct hf_remote_call *call,
                       const struct hf_remote_request *request);
 
-/* Whether the breaker is open (or half open): nothing is asked. */
+/* Whether the breaker is open (or half open); a cluster's: that of any node that has keys. */
 bool hf_remote_is_open(const struct hf_remote *remote);
-const struct hf_remote_counts *hf_remote_counts(const struct hf_remote *remote);
+/* Whether nothing is asked about that key now. */
+bool hf_remote_is_away(const struct hf_remote *remote, struct hf_slice key);
+/* Valid until it is called again. */
+const struct hf_remote_counts *hf_remote_counts(struct hf_remote *remote);
 /* The error that the store answered last, or why it is not reached; for logs. Never empty. */
 const char *hf_remote_trouble(const struct hf_remote *remote);
