@@ -1,4 +1,5 @@
 #include "agent/agent.h"
+#include "agent/peering.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -22,7 +23,8 @@ struct hf_agent {
     const struct hf_agent_config *config; /* borrowed: in force */
     const struct hf_agent_config *first;  /* borrowed: whose patterns are in force */
     struct hf_store *store;               /* owned, as all below */
-    struct hf_external *external;         /* NULL: another mode */
+    struct hf_peering *peering;           /* NULL: another mode */
+    struct hf_external *external;         /* likewise */
     struct hf_external_counters stored;   /* of it */
     struct hf_sessions *sessions;
     struct hf_door *redis, *memcached; /* NULL = not served */
@@ -30,9 +32,8 @@ struct hf_agent {
     struct hf_counters counters;
     uint8_t hash_key[HASH_KEY_SIZE];
     unsigned doors_open;
-    bool stopping;
+    bool stopping, cut, ending;
     bool waiting; /* at the end: for the external store */
-    bool overdue; /* it waited long enough */
     hf_agent_ended_fn ended;
     void *user;
 };
@@ -54,13 +55,15 @@ static void set_tick(struct hf_agent *agent, uint64_t delay_ms)
     hf_timer_set(hf_loop_timers(agent->loop), &agent->tick, hf_loop_now_ms(agent->loop) + delay_ms);
 }
 
-static void end(struct hf_agent *agent);
+static void end(void *user);
 
 static void tick(struct hf_timer *timer)
 {
     struct hf_agent *agent = hf_container_of(timer, struct hf_agent, tick);
     uint64_t now_ms = hf_loop_now_ms(agent->loop);
     hf_sessions_set_time(agent->sessions, now_ms, hf_clock_wall_ms());
+    if (agent->peering != NULL)
+        hf_peering_publish(agent->peering);
     bool more = hf_store_tick(agent->store, now_ms, HF_STORE_TICK_BUDGET);
     hf_counters_publish(&agent->counters, agent->sessions, agent->redis, agent->memcached);
     if (agent->external != NULL)
@@ -105,28 +108,62 @@ static int make_external(struct hf_agent *agent, struct hf_agent_error *error)
     return 0;
 }
 
+static int make_peering(struct hf_agent *agent, struct hf_agent_error *error)
+{
+    const struct hf_agent_config *config = agent->config;
+    const struct hf_peering_settings settings = {config, agent->store, agent->hash_key};
+    char told[HF_PEERING_TEXT_MAX];
+    if (!config->replication.on)
+        return 0;
+    int result = hf_peering_new(agent->loop, &settings, &agent->peering, told);
+    return result < 0 ? fail(error, result, "%s:%u: %s", config->process->file,
+                             config->replication.line, told)
+                      : 0;
+}
+
+static int open_peering(struct hf_agent *agent, struct hf_agent_error *error)
+{
+    const struct hf_agent_config *config = agent->config;
+    char told[HF_PEERING_TEXT_MAX];
+    if (agent->peering == NULL)
+        return 0;
+    int result = hf_peering_open(agent->peering, agent->sessions, told);
+    return result < 0 ? fail(error, result, "%s:%u: %s", config->process->file,
+                             config->replication.line, told)
+                      : 0;
+}
+
 static int make_store(struct hf_agent *agent, struct hf_agent_error *error)
 {
     const struct hf_agent_config *config = agent->config;
     struct hf_store_options options = {
         .memory = config->memory, .full = when_full(config), .now_ms = hf_loop_now_ms(agent->loop)};
+    if (config->replication.on)
+        options.grace_ms = HF_FABRIC_GRACE_MS;
     hf_random_bytes(agent->hash_key, sizeof(agent->hash_key));
     memcpy(options.hash_key, agent->hash_key, sizeof(options.hash_key));
     int result = hf_store_new(&options, &agent->store);
     if (result < 0)
         return fail(error, result, "the session store cannot be made: %s", strerror(-result));
-    result = make_external(agent, error);
+    result = make_peering(agent, error);
+    if (result == 0)
+        result = make_external(agent, error);
     if (result < 0)
         return result;
-    struct hf_sessions_settings settings = {
-        .store = agent->store,
-        .patterns = config->patterns,
-        .hash_key = agent->hash_key,
-        .backend = agent->external ? hf_external_backend(agent->external) : NULL,
-        .memory = config->memory,
-        .when_full = when_full(config),
-        .tomb_ms = HF_AGENT_TOMB_MS,
-        .epoch_floor = 1};
+    struct hf_sessions_backend backend;
+    if (agent->peering != NULL)
+        backend = hf_peering_backend(agent->peering);
+    else if (agent->external != NULL)
+        backend = *hf_external_backend(agent->external);
+    bool local = agent->peering == NULL && agent->external == NULL;
+    struct hf_sessions_settings settings = {.store = agent->store,
+                                            .patterns = config->patterns,
+                                            .hash_key = agent->hash_key,
+                                            .backend = local ? NULL : &backend,
+                                            .memory = config->memory,
+                                            .when_full = when_full(config),
+                                            .tomb_ms = HF_AGENT_TOMB_MS,
+                                            .epoch_floor = 1};
     result = hf_sessions_new(&settings, &agent->sessions);
     if (result < 0)
         return fail(error, result, "out of memory");
@@ -215,6 +252,8 @@ int hf_agent_new(struct hf_loop *loop, const struct hf_agent_config *config,
     int result = make_store(agent, error);
     if (result == 0)
         result = open_doors(agent, fronts, error);
+    if (result == 0)
+        result = open_peering(agent, error);
     if (result < 0) {
         hf_agent_free(&agent);
         return result;
@@ -245,6 +284,11 @@ static void warn_of_rest(const struct hf_agent *agent, const struct hf_agent_con
     if (!hf_address_equal(&old->redis, &config->redis) ||
         !hf_address_equal(&old->memcached, &config->memcached))
         hf_warning("%s: redis and memcached stay where they are until a restart", file);
+    if (!hf_agent_config_same_replication(agent->first, config))
+        hf_warning(
+            "%s: mode, peer, peer_key_file, peers, backups, acknowledge and consistency stay "
+            "what they are until a restart; restart one agent after the other",
+            file);
     if (!hf_address_equal(&old->process->admin_bind, &config->process->admin_bind))
         hf_warning("%s: admin.bind stays what it is until a restart", file);
 }
@@ -270,10 +314,11 @@ int hf_agent_reload(struct hf_agent *agent, const struct hf_agent_config *config
 
 /* ---- ending ---- */
 
-static void end(struct hf_agent *agent)
+static void end(void *user)
 {
+    struct hf_agent *agent = user;
     bool clean = agent->external == NULL || hf_external_is_clean(agent->external);
-    agent->waiting = !clean && !agent->overdue;
+    agent->waiting = !clean && !agent->cut;
     if (agent->waiting)
         return;
     if (!clean)
@@ -282,7 +327,19 @@ static void end(struct hf_agent *agent)
                  hf_remote_trouble(hf_external_remote(agent->external)));
     hf_timer_cancel(hf_loop_timers(agent->loop), &agent->drain);
     hf_timer_cancel(hf_loop_timers(agent->loop), &agent->tick);
+    if (agent->peering != NULL)
+        hf_peering_close(agent->peering);
+    agent->ending = true;
     agent->ended(agent->user);
+}
+
+/* Clients are gone: now the sessions go. */
+static void hand_over(struct hf_agent *agent)
+{
+    if (agent->peering == NULL || agent->cut)
+        end(agent);
+    else
+        hf_peering_leave(agent->peering, end, agent);
 }
 
 static void door_emptied(void *user)
@@ -290,7 +347,7 @@ static void door_emptied(void *user)
     struct hf_agent *agent = user;
     REQUIRE(agent->doors_open > 0);
     if (--agent->doors_open == 0)
-        end(agent);
+        hand_over(agent);
 }
 
 static void cut(struct hf_agent *agent)
@@ -301,25 +358,26 @@ static void cut(struct hf_agent *agent)
         hf_door_cut(agent->memcached);
 }
 
-static void hurry(struct hf_agent *agent)
-{
-    agent->overdue = true;
-    if (agent->waiting)
-        end(agent);
-    else
-        cut(agent);
-}
-
 static void drain_expired(struct hf_timer *timer)
 {
-    hurry(hf_container_of(timer, struct hf_agent, drain));
+    struct hf_agent *agent = hf_container_of(timer, struct hf_agent, drain);
+    if (!agent->waiting) {
+        cut(agent);
+        return;
+    }
+    agent->cut = true;
+    end(agent);
 }
 
 void hf_agent_stop(struct hf_agent *agent, hf_agent_ended_fn ended, void *user)
 {
     REQUIRE(HF_MAGIC_OK(agent, AGENT_MAGIC));
     if (agent->stopping) {
-        hurry(agent);
+        agent->cut = true;
+        if (agent->doors_open > 0)
+            cut(agent);
+        else if (!agent->ending)
+            end(agent);
         return;
     }
     uint64_t now_ms = hf_loop_now_ms(agent->loop);
@@ -350,6 +408,7 @@ void hf_agent_free(struct hf_agent **agent)
         hf_external_counters_fini(&gone->stored);
     hf_external_free(&gone->external);
     hf_sessions_free(&gone->sessions);
+    hf_peering_free(&gone->peering);
     hf_store_free(&gone->store);
     hf_counters_fini(&gone->counters);
     gone->magic = 0;
@@ -364,6 +423,11 @@ const struct hf_counters *hf_agent_counters(const struct hf_agent *agent)
 const struct hf_external_counters *hf_agent_external_counters(const struct hf_agent *agent)
 {
     return agent->external != NULL ? &agent->stored : NULL;
+}
+
+const struct hf_peering *hf_agent_peering(const struct hf_agent *agent)
+{
+    return agent->peering;
 }
 
 const struct hf_address *hf_agent_address(const struct hf_agent *agent, enum hf_agent_front front)

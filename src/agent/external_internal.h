@@ -100,6 +100,21 @@ enum hf_operation_status hf_external_copy_put(const struct hf_external_key *key,
 /* Asks the store to have what the copy is: the whole key. */
 void hf_external_copy_send(struct hf_external_key *key, uint8_t when);
 
+/* external_write.c */
+/* Asks the store for what the first call of the key, which was executed, has changed. */
+void hf_external_write(struct hf_external_key *key, const struct hf_external_call *call);
+/* The other keys of a session: a tombstone takes them with it, so the store's are to go too. Noted
+ * before, deleted after it is executed. */
+struct hf_external_siblings {
+    char texts[HF_STORE_KEYS_MAX][2 * HF_STORE_AFFIX_MAX + HF_STORE_ID_MAX];
+    size_t sizes[HF_STORE_KEYS_MAX];
+    unsigned count;
+};
+void hf_external_note_siblings(const struct hf_external_key *key,
+                               struct hf_external_siblings *siblings);
+void hf_external_delete_siblings(struct hf_external_key *key,
+                                 const struct hf_external_siblings *siblings);
+
 /* external_reconcile.c */
 void hf_external_reconcile(struct hf_external_key *key);
 void hf_external_compared(struct hf_external_key *key, struct hf_remote_result *result);

@@ -75,9 +75,9 @@ struct hf_agent_draft {
     const char *peer_key_file, *external_url, *external_password_file;
     int external_write;
     bool is_external;
-    int mode, backups;
+    int mode, backups, acknowledge_memory, consistent;
     const struct hf_yaml *peers; /* a list of nodes, when it is one */
-    bool peers_set;
+    bool peers_set, replicated;
 };
 
 struct hf_event_draft { /* of a scenario; one of `servers` or `add` is set */
@@ -167,7 +167,9 @@ void hf_finish_servers(struct hf_loader *loader); /* acquires them: only when no
 struct hf_agent_config *hf_finish_agent(struct hf_loader *loader);
 /* Its store, if it has an external one. */
 void hf_finish_external(struct hf_loader *loader, struct hf_agent_config *config);
-/* The words in the files that an agent's configuration names. Owned texts; NULL: none, or told. */
+/* From loader->agent.peers to config->replication, and which of them this agent is. */
+void hf_finish_peers(struct hf_loader *loader, struct hf_agent_config *config);
+/* The words and the key in the files that an agent's configuration names. Texts are owned. */
 void hf_secrets_load_agent(struct hf_loader *loader, struct hf_agent_config *config);
 
 /* Reads cookie keys and the admin token, makes a first key. A file that cannot run yet, for what is

@@ -101,6 +101,43 @@ static void load_token(struct hf_loader *loader)
                   TOKEN_SIZE_MIN, "token");
 }
 
+static int read_key(const char *path, uint8_t bytes[HF_TOKEN_KEY_SIZE])
+{
+    char text[SECRET_SIZE_MAX + 1];
+    int rc = read_secret(path, text);
+    if (rc == 0 && hf_token_key_parse(hf_slice_text(text), bytes) != 0)
+        rc = -EBADMSG;
+    explicit_bzero(text, sizeof(text));
+    return rc;
+}
+
+/* noun: what a key is for, with its article. */
+static void tell_key(struct hf_loader *loader, unsigned line, const char *path, int rc,
+                     const char *noun)
+{
+    if (rc == -EBADMSG)
+        hf_loader_tell(loader, line,
+                       "'%s' is no %s: write 64 hex digits, as `holdfast "
+                       "keygen` prints",
+                       path, noun);
+    else
+        tell_secret(loader, line, path, rc, "make one with `holdfast keygen`");
+}
+
+static void load_peer_key(struct hf_loader *loader, unsigned line,
+                          struct hf_agent_replication *replication)
+{
+    _Static_assert((int)HF_TOKEN_KEY_SIZE == (int)HF_AGENT_KEY_SIZE, "keys of one form");
+    char *path = hf_loader_path(loader, loader->agent.peer_key_file);
+    if (path == NULL)
+        return;
+    int rc = read_key(path, replication->key);
+    replication->has_key = rc == 0;
+    if (rc != 0)
+        tell_key(loader, line, path, rc, "peer key");
+    free(path);
+}
+
 void hf_secrets_load_agent(struct hf_loader *loader, struct hf_agent_config *config)
 {
     const struct hf_agent_draft *draft = &loader->agent;
@@ -116,27 +153,8 @@ void hf_secrets_load_agent(struct hf_loader *loader, struct hf_agent_config *con
     if (draft->external_password_file != NULL && config->external.url != NULL)
         config->external.password = load_word(loader, draft->external_password_file,
                                               hf_yaml_line(agent, "external"), 1, "password");
-}
-
-static int read_key(const char *path, struct hf_token_key *key)
-{
-    char text[SECRET_SIZE_MAX + 1];
-    int rc = read_secret(path, text);
-    if (rc == 0 && hf_token_key_parse(hf_slice_text(text), key->bytes) != 0)
-        rc = -EBADMSG;
-    explicit_bzero(text, sizeof(text));
-    return rc;
-}
-
-static void tell_key(struct hf_loader *loader, unsigned line, const char *path, int rc)
-{
-    if (rc == -EBADMSG)
-        hf_loader_tell(loader, line,
-                       "'%s' is no cookie key: write 64 hex digits, as `holdfast "
-                       "keygen` prints",
-                       path);
-    else
-        tell_secret(loader, line, path, rc, "make one with `holdfast keygen`");
+    if (config->replication.on && draft->peer_key_file != NULL)
+        load_peer_key(loader, hf_yaml_line(agent, "peer_key_file"), &config->replication);
 }
 
 static void load_configured(struct hf_loader *loader)
@@ -158,9 +176,9 @@ static void load_configured(struct hf_loader *loader)
         char *path = hf_loader_path(loader, draft->file);
         if (path == NULL)
             return;
-        int rc = read_key(path, key);
+        int rc = read_key(path, key->bytes);
         if (rc != 0)
-            tell_key(loader, hf_yaml_line(draft->node, "file"), path, rc);
+            tell_key(loader, hf_yaml_line(draft->node, "file"), path, rc, "cookie key");
         free(path);
     }
 }
@@ -227,11 +245,11 @@ static bool cookie_inserted(const struct hf_config *config)
 /* Reads the key in state_dir, made first when there is none and one may be made. */
 static int read_generated(struct hf_loader *loader, const char *path, struct hf_token_key *key)
 {
-    int rc = read_key(path, key);
+    int rc = read_key(path, key->bytes);
     if (rc != -ENOENT || !loader->generate_keys || loader->report->count > 0)
         return rc;
     rc = make_key(loader->config->state_dir, path);
-    return rc == 0 ? read_key(path, key) : rc;
+    return rc == 0 ? read_key(path, key->bytes) : rc;
 }
 
 static void load_generated(struct hf_loader *loader)
@@ -249,7 +267,7 @@ static void load_generated(struct hf_loader *loader)
     if (rc == 0)
         config->cookie_keys[config->cookie_key_count++] = key;
     else if (rc == -EBADMSG || rc == -EPERM || rc == -EINVAL || rc == -EFBIG)
-        tell_key(loader, line, path, rc);
+        tell_key(loader, line, path, rc, "cookie key");
     else if (loader->generate_keys && loader->report->count == 0)
         /* A mere check is excused: it may run as another user, before the proxy ever ran. */
         hf_loader_tell(loader, line,
