@@ -73,7 +73,9 @@ struct hf_agent_draft {
     uint64_t memory;
     struct hf_agent_list session_keys, strict, miss;
     struct hf_address redis, memcached, peer;
-    const char *peer_key_file, *external_url;
+    const char *peer_key_file, *external_url, *external_password_file;
+    int external_write;
+    bool is_external;
     int mode, backups, acknowledge_memory, consistent;
     const struct hf_yaml *peers; /* a list of nodes, when it is one */
     bool peers_set, replicated;
@@ -167,6 +169,8 @@ void hf_finish_servers(struct hf_loader *loader); /* acquires them: only when no
 /* An agent's file as a whole, from loader->agent. NULL after it told a mistake, or without memory.
  */
 struct hf_agent_config *hf_finish_agent(struct hf_loader *loader);
+/* Its store, if it has an external one. */
+void hf_finish_external(struct hf_loader *loader, struct hf_agent_config *config);
 /* From loader->agent.peers to config->replication, and which of them this agent is. */
 void hf_finish_peers(struct hf_loader *loader, struct hf_agent_config *config);
 /* The words and the key in the files that an agent's configuration names. Texts are owned. */
