@@ -12,6 +12,7 @@ struct hf_server_draft {
     struct hf_address address;
     uint32_t weight;
     bool backup;
+    struct hf_address agent; /* size 0 = none */
 };
 
 struct hf_affinity_draft {
@@ -150,12 +151,15 @@ char *hf_loader_copy(struct hf_loader *loader, const char *text);
 
 /* Loopback or a local socket: reached from this machine alone. */
 bool hf_loader_is_local(const struct hf_address *address);
+/* An address of a network without one: nothing can be reached there. */
+bool hf_loader_lacks_port(const struct hf_address *address);
 
 /* From drafts to the snapshot: names, references, relations between parts. In load order. */
 void hf_finish_general(struct hf_loader *loader);    /* admin, log, state_dir, listeners */
 void hf_finish_affinity(struct hf_loader *loader);   /* names, scopes, attributes of cookies */
 void hf_finish_strategies(struct hf_loader *loader); /* those of a pool beside each other */
 void hf_finish_pools(struct hf_loader *loader);      /* servers, health, weights */
+void hf_finish_sessions(struct hf_loader *loader);   /* sessions, and agents beside servers */
 void hf_finish_routes(struct hf_loader *loader);  /* references to pools, what is never reached */
 void hf_finish_cookies(struct hf_loader *loader); /* pools whose cookies would collide */
 void hf_finish_servers(struct hf_loader *loader); /* acquires them: only when nothing is wrong */

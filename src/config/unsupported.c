@@ -11,8 +11,6 @@ static const struct row {
     {"listeners[]", "tls", NULL, "terminate TLS in front and list that proxy in trusted_proxies"},
     {"listeners[]", "proxy_protocol", "true", "use X-Forwarded-For and trusted_proxies"},
     {"listeners[]", "protocol", "tcp", "use http"},
-    {"pools[]", "session", NULL, "leave it out"},
-    {"pools[].servers[]", "agent", NULL, "leave it out"},
     {"agent", "mode", "external", "use replicated or local"},
     {"agent", "mode", "transition", "use replicated or local"},
     {"agent", "external", NULL, "leave it out, with mode: replicated or local"},

@@ -139,8 +139,9 @@ def test_a_store_that_went_away_and_came_back(fleet):
     user = fleet.user("alice")
     user.log_in()
     user.add()
-    instance = fleet.instances[user.server]
-    fleet.store.lose()
+    name = user.server
+    instance = fleet.instances[name]
+    fleet.store.lose(name)
     try:
         for _ in range(FAILURES if fleet.application.away else 0):
             answer = instance.ask("/me", user.session)
@@ -148,5 +149,7 @@ def test_a_store_that_went_away_and_came_back(fleet):
             if answer.status == 200:
                 assert answer.json()["user"] is None
     finally:
-        fleet.store.start()
+        fleet.store.restore(name)
     poll(instance.keeps_sessions, RECOVERY_SECONDS, "it finds its store again", 0.1)
+    if fleet.store.replicated:
+        agree(fleet, [user])

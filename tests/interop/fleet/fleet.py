@@ -5,6 +5,7 @@ from pathlib import Path
 from harness import Browser, Client, Proxy, checks, configuration, free_port, poll, pool
 from harness.process import Process
 
+from . import guides
 from .applications import HERE
 from .stores import STORES
 
@@ -109,18 +110,23 @@ class User(Browser):
 class Fleet:
     def __init__(self, application, store, directory):
         self.application = application
-        self.store = STORES[store](application.protocol, directory)
+        self.store = STORES[store](NAMES, application.protocol, directory)
         self.instances = {name: Instance(application, name, directory) for name in NAMES}
         keys = {"health": checks(), "passive": {"eject": "1s"}}
+        if self.store.replicated:
+            keys["session"] = guides.session_of(application.guide)
         self.proxy = Proxy(directory / "proxy", configuration(pool(self._rows(), **keys)))
 
     def _rows(self):
-        return [{"name": name, "address": f"127.0.0.1:{instance.port}"} for name, instance in self.instances.items()]
+        return [
+            {"name": name, "address": f"127.0.0.1:{instance.port}", **self.store.row_of(name)}
+            for name, instance in self.instances.items()
+        ]
 
     def start(self):
         self.store.start()
         for name in NAMES:
-            self.instances[name].spawn(self.store.port)
+            self.instances[name].spawn(self.store.port_of(name))
         self.proxy.start()
         for name in NAMES:
             self.instances[name].ready()
@@ -138,11 +144,13 @@ class Fleet:
         return User(self, name)
 
     def kill(self, name):
-        """The application is gone; its store is not."""
+        """The machine is gone: the application, and the agent beside it if there is one."""
+        self.store.kill(name)
         self.instances[name].process.kill()
 
     def revive(self, name):
-        self.instances[name].spawn(self.store.port)
+        self.store.revive(name)
+        self.instances[name].spawn(self.store.port_of(name))
         self.instances[name].ready()
         self.proxy.wait_state(name, "ready")
 
