@@ -12,11 +12,12 @@ from .ports import free_port
 
 
 class Agents:
-    """Agents a, b, c, ... of one list of peers. start() waits until all serve and are linked."""
+    """Agents of one list of peers, called a, b, c, ... or as `names` says. start() waits until all
+    serve and are linked."""
 
-    def __init__(self, directory, count=3, own=None, **keys):
+    def __init__(self, directory, count=3, own=None, names=None, **keys):
         """own: further keys of one agent, by its name."""
-        self.names = [chr(ord("a") + i) for i in range(count)]
+        self.names = list(names or map(chr, range(ord("a"), ord("a") + count)))
         self.peers = {name: f"127.0.0.1:{free_port()}" for name in self.names}
         self.agents, self.clients, self.left = {}, {}, set()
         for name in self.names:
@@ -27,7 +28,9 @@ class Agents:
 
     def start(self, *names):
         for name in names or self.names:
-            self.agents[name].start()
+            self.agents[name].spawn()
+        for name in names or self.names:
+            self.agents[name].ready()
             self.left.discard(name)
         poll(lambda: all(self.joined(name) for name in self.alive()), 15, "all agents are joined")
         return self
