@@ -91,11 +91,22 @@ static int open_peering(struct hf_agent *agent, struct hf_agent_error *error)
                       : 0;
 }
 
+static void dropped(void *user, enum hf_store_drop why, struct hf_slice id,
+                    enum hf_record_state state, struct hf_version version)
+{
+    struct hf_agent *agent = user;
+    if (agent->peering != NULL)
+        hf_peering_dropped(agent->peering, why, id, state, version);
+}
+
 static int make_store(struct hf_agent *agent, struct hf_agent_error *error)
 {
     const struct hf_agent_config *config = agent->config;
-    struct hf_store_options options = {
-        .memory = config->memory, .full = config->when_full, .now_ms = hf_loop_now_ms(agent->loop)};
+    struct hf_store_options options = {.memory = config->memory,
+                                       .full = config->when_full,
+                                       .now_ms = hf_loop_now_ms(agent->loop),
+                                       .dropped = dropped,
+                                       .user = agent};
     if (config->replication.on)
         options.grace_ms = HF_FABRIC_GRACE_MS;
     hf_random_bytes(agent->hash_key, sizeof(agent->hash_key));

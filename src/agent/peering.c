@@ -307,6 +307,13 @@ void hf_peering_free(struct hf_peering **peering)
     free(gone);
 }
 
+void hf_peering_dropped(struct hf_peering *peering, enum hf_store_drop why, struct hf_slice id,
+                        enum hf_record_state state, struct hf_version version)
+{
+    hf_fabric_dropped(hf_replicated_fabric(peering->replicated), id, state, version,
+                      why == HF_STORE_EXPIRED);
+}
+
 /* ---- what others may know ---- */
 
 static void put(struct hf_peering *peering, enum row row, uint64_t value)
