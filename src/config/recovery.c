@@ -150,7 +150,7 @@ static void write_on_loss(FILE *out, const struct hf_pool *pool)
 
 /* An agent whose process is gone breaks its connections, which its peers see at once. A silent one
  * may still be serving until the lease is over that it got from them, and their clocks may differ;
- * it runs from its last sign, beside the proxy's own detection. docs/sessions.md promises this. */
+ * it runs from its last sign, beside the proxy's own detection. docs/failure.md promises this. */
 enum { AGENT_LEASE_MS = 1000, AGENT_DRIFT_PERCENT = 10 };
 
 static void write_follow(FILE *out, const struct hf_pool *pool)

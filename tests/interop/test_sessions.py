@@ -82,7 +82,10 @@ def test_users_stay_where_they_are(fleet):
 def test_a_server_dies_and_nobody_is_logged_out(fleet):
     users = customers(fleet)
     victim = users[0].server
-    leaving = next(user for user in users if user.server == victim and user is not users[0])
+    victims = [user for user in users if user.server == victim]
+    leaving = victims[-1]
+    assert leaving is not users[0]
+    before = fleet.outcomes()
     fleet.kill(victim)
     try:
         for number, user in enumerate(users):
@@ -93,6 +96,13 @@ def test_a_server_dies_and_nobody_is_logged_out(fleet):
                 user.add()
                 user.look()
             assert user.server == found and user.errors == []
+        if fleet.store.replicated:
+            fleet.proxy.wait_state(victim, "down")
+            for user in users:
+                user.look()  # whoever was served by a stand-in so far moves
+            after = fleet.outcomes()
+            told = {outcome: after[outcome] - before[outcome] for outcome in after}
+            assert told == {"moved": len(victims), "replaced": 0, "lost": 0, "refused": 0}
         gone = leaving.session
         leaving.log_out()
     finally:

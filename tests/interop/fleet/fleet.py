@@ -154,6 +154,12 @@ class Fleet:
         self.instances[name].ready()
         self.proxy.wait_state(name, "ready")
 
+    def outcomes(self):
+        """{what became of sessions whose server failed, by the proxy: how many so far}"""
+        metrics = self.proxy.metrics()
+        words = ("moved", "replaced", "lost", "refused")
+        return {word: metrics.value(f"holdfast_sessions_{word}_total") for word in words}
+
     def everywhere(self, cookie):
         """{server: what it says to who sends this cookie}, each asked past the proxy."""
         said = {}

@@ -8,25 +8,30 @@ and what the proxy told of the session, as JSON; 500 when the store is away or s
 know. Each request is written to the journal before it is answered: the session's id.
 """
 import asyncio
+import concurrent.futures
 import json
 import os
 import re
 import sys
+import threading
 
 from .redis import Wire
 
 LIFETIME_SECONDS = 600
+THREADS = 64  # more than there are users at once
 
 
 class StoreError(Exception):
     """The store is away, or answered with an error: not the same as a miss."""
 
 
-class Store:
-    """One connection, made anew after it ended."""
+class Store(threading.local):
+    """One connection of each thread, made anew after it ended."""
+
+    wire = None
 
     def __init__(self, port):
-        self.port, self.wire = port, None
+        self.port = port
 
     def ask(self, *arguments):
         """The bulk string of a reply, b"" for another reply, None for a miss."""
@@ -58,18 +63,25 @@ class Application(asyncio.Protocol):
             self.buffer = self.buffer[end + 4 :]
             pairs = (line.partition(":")[::2] for line in lines[1:])
             fields = {key.lower(): value.strip() for key, value in pairs}
-            self.answer(lines[0].split(" ")[1], fields)
+            target = lines[0].split(" ")[1]
+            if target == "/healthz":
+                self.answer("200 OK", "", {})
+                continue
+            # A store that lets one user wait keeps nobody else waiting.
+            work = asyncio.get_running_loop().run_in_executor(None, self.visit, target, fields)
+            work.add_done_callback(lambda done: self.answer(*done.result()))
 
-    def answer(self, target, fields):
-        status, set_cookie, page = "200 OK", "", {}
-        try:
-            if target != "/healthz":
-                page, set_cookie = self.page(target, fields)
-        except StoreError as failure:
-            status, page = "500 Internal Server Error", {"error": str(failure)}
+    def answer(self, status, set_cookie, page):
         body = json.dumps(page)
         length = f"Content-Length: {len(body)}\r\n"
         self.transport.write(f"HTTP/1.1 {status}\r\n{set_cookie}{length}\r\n{body}".encode())
+
+    def visit(self, target, fields):
+        try:
+            page, set_cookie = self.page(target, fields)
+        except StoreError as failure:
+            return "500 Internal Server Error", "", {"error": str(failure)}
+        return "200 OK", set_cookie, page
 
     def page(self, target, fields):
         found = re.search(r"(?:^|[; ])SID=([^;]+)", fields.get("cookie", ""))
@@ -91,7 +103,9 @@ async def main():
     name, port, path, store_port = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     store = Store(store_port)
-    server = await asyncio.get_running_loop().create_server(
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(THREADS))
+    server = await loop.create_server(
         lambda: Application(name, journal, store), "127.0.0.1", port, backlog=1024
     )
     async with server:
