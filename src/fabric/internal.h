@@ -127,6 +127,7 @@ struct hf_activity {        /* a record about which something is under way */
     bool known;                               /* every live node was asked */
     bool yielded; /* the owner has stopped serving and told its version */
     bool denied;  /* the owner says it holds nothing */
+    bool hearsay; /* asked with no record here: whatever pointers others have, its end was seen */
     uint32_t epoch_seen;
     uint16_t id_size;
     char id[];
@@ -160,8 +161,8 @@ struct hf_fabric {
     uint32_t epoch_high[HF_FABRIC_BUCKETS];
     struct hf_peer peers[HF_RANK_NODES_MAX];
     struct hf_list dirty[HF_FABRIC_DIRTY];
-    struct hf_list writes, deletes;  /* executed ops by patience: 20, 100 ms */
-    struct hf_list waiting, patient; /* parked ones: reads 250 ms, writes 3 s */
+    struct hf_list writes; /* executed ops without word of a copy, by when to look again */
+    struct hf_list waiting, patient; /* parked ones, oldest first: reads, writes */
     struct hf_list active[HF_FABRIC_ACTIVE];
     size_t active_count;
     uint64_t round; /* counts hf_activity_each */
@@ -182,6 +183,8 @@ bool hf_membership_quorum(const struct hf_fabric *f);
 /* Whether what the living know may be taken for all there is. Without it a home of a `consistent`
  * fabric decides nothing that a cut-off owner could contradict. */
 bool hf_membership_sure(const struct hf_fabric *f);
+/* A node is silent, and may still run and hold what it held. */
+bool hf_membership_missing(const struct hf_fabric *f);
 bool hf_membership_leased(const struct hf_fabric *f, uint64_t hash);
 int hf_membership_home(const struct hf_fabric *f, uint64_t hash);
 unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
@@ -241,6 +244,11 @@ bool hf_record_loses(const struct hf_fabric_record *mine, const struct hf_wire_m
 uint32_t hf_record_next_epoch(uint32_t epoch, unsigned granter);
 
 /* owner.c */
+/* The life of a record of ours is over, by its deadline or because nothing is in it: the backups
+ * forget it. While a node is missing they remember that it ended, or what that node still holds of
+ * it would be taken for the last there is; such a tombstone keeps nobody from making it anew. */
+#define HF_FABRIC_EXPIRED UINT32_MAX /* the sequence of its version */
+void hf_owner_tell_end(struct hf_fabric *f, struct hf_slice id, struct hf_version version);
 void hf_owner_execute(struct hf_fabric *f, struct hf_fabric_record *record,
                       struct hf_fabric_op *op);
 /* Executes for another node; its RESULT follows when the backups have it. */
@@ -251,6 +259,8 @@ void hf_owner_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabri
 void hf_owner_install(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
                       uint64_t hash, const struct hf_wire_message *grant);
 void hf_owner_expire(struct hf_fabric *f, struct hf_fabric_record *record);
+/* Once all who are to hold our record have said that they do, the peer's copy goes. */
+void hf_owner_relieve(struct hf_fabric *f, struct hf_fabric_record *record, unsigned peer);
 void hf_owner_transfer(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 void hf_owner_query(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 void hf_owner_relay(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
@@ -261,6 +271,8 @@ void hf_copies_init(struct hf_fabric_op *op);
 void hf_copies_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabric_status status);
 void hf_copies_need(struct hf_fabric *f, struct hf_fabric_op *op, unsigned peer, uint8_t lane,
                     uint64_t number);
+/* It was sent to the peer, over a link that still stands. */
+bool hf_copies_told(const struct hf_fabric_op *op, unsigned peer);
 /* Sends the record as it is now; m->number and m->status become its place and lane. */
 bool hf_copies_send(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
                     unsigned peer, struct hf_wire_message *m);
@@ -281,6 +293,14 @@ void hf_copies_resend(struct hf_fabric *f);
 /* Our leases are over: whoever was to take over may have begun without what waits here. */
 void hf_copies_lapsed(struct hf_fabric *f);
 void hf_copies_tick(struct hf_fabric *f);
+
+/* standin.c: copies on nodes that are no backups */
+/* Sends it to the next live node of the rank that has not got it; false when there is none. */
+bool hf_standin_ask(struct hf_fabric *f, struct hf_fabric_op *op);
+/* A live node has not been told, because there is no link or no room. */
+bool hf_standin_left(const struct hf_fabric *f, const struct hf_fabric_op *op);
+/* Looks whether we hold a copy that is to be given back. */
+void hf_standin_sweep(struct hf_fabric *f, const struct hf_fabric_record *record, uint64_t hash);
 
 /* operation.c: our own clients' operations */
 void hf_operation_start(struct hf_fabric *f, struct hf_fabric_op *op);
@@ -355,6 +375,8 @@ void hf_sync_pull(struct hf_fabric *f, unsigned peer, const struct hf_wire_messa
 void hf_sync_pulled(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 /* Who lives has changed: with whoever does, all is compared. */
 void hf_sync_wanted(struct hf_fabric *f);
+/* What we hold is told to the peer within a second or so. */
+void hf_sync_again(struct hf_fabric *f, unsigned peer);
 void hf_sync_unlinked(struct hf_fabric *f, unsigned peer);
 void hf_sync_tick(struct hf_fabric *f);
 

@@ -47,7 +47,6 @@ static void ask_home(struct hf_fabric *f, struct hf_activity *activity, struct h
     activity->asked = true;
     activity->outdated = false;
     activity->asked_peer = (uint8_t)home;
-    op->asked_ms = f->now_ms;
     m.bytes = op->request;
     if ((unsigned)home == f->self) {
         hf_home_request(f, f->self, &m);

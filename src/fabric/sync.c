@@ -191,6 +191,8 @@ static void go_on(struct hf_fabric *f, unsigned peer)
 static void release(struct hf_fabric *f, unsigned peer, struct hf_fabric_record *record)
 {
     struct hf_slice none = {0};
+    if (hf_record_owned(f, record))
+        return hf_owner_relieve(f, record, peer);
     if (hf_record_has_value(record) && hf_membership_alive(f, record->owner))
         hf_copies_replicate(f, record, peer, HF_WIRE_RELEASE, record->version, none);
 }
@@ -290,6 +292,15 @@ void hf_sync_wanted(struct hf_fabric *f)
         s->agains = HF_FABRIC_SYNC_AGAINS;
         s->again_ms = f->now_ms + HF_FABRIC_SYNC_AGAIN_MS;
     }
+}
+
+void hf_sync_again(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    if (s->agains > 0 || s->wanted)
+        return;
+    s->agains = 1;
+    s->again_ms = f->now_ms + HF_FABRIC_SYNC_AGAIN_MS;
 }
 
 void hf_sync_unlinked(struct hf_fabric *f, unsigned peer)

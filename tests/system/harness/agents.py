@@ -1,5 +1,6 @@
 """Agents that hold copies of each other's sessions, each a process of its own."""
 import contextlib
+import itertools
 import json
 import signal
 import urllib.request
@@ -11,9 +12,28 @@ from .clock import poll, scaled
 from .ports import free_port
 
 
+class Scattered(redis.Redis):
+    """A client whose commands go to several servers in turns, those of a pipeline to the first."""
+
+    def __init__(self, ports):
+        super().__init__(port=ports[0], socket_timeout=scaled(10))
+        self.others = [redis.Redis(port=port, socket_timeout=scaled(10)) for port in ports[1:]]
+        self.turns = itertools.cycle([super().execute_command, *(o.execute_command for o in self.others)])
+
+    def execute_command(self, *words, **options):
+        return next(self.turns)(*words, **options)
+
+    def close(self):
+        super().close()
+        for other in getattr(self, "others", ()):
+            other.close()
+
+
 class Agents:
     """Agents of one list of peers, called a, b, c, ... or as `names` says. start() waits until all
     serve and are linked."""
+
+    kind = "agent"
 
     def __init__(self, directory, count=3, own=None, names=None, **keys):
         """own: further keys of one agent, by its name."""
@@ -25,6 +45,13 @@ class Agents:
             self.agents[name] = Agent(
                 directory / name, node=name, **{**mine, **keys, **(own or {}).get(name, {})}
             )
+
+    @property
+    def port(self):
+        return self.agents[self.names[0]].port
+
+    def scattered(self):
+        return Scattered([self.agents[name].port for name in self.names])
 
     def start(self, *names):
         for name in names or self.names:
