@@ -66,6 +66,12 @@
     ROW(REPLACED_GONE, "holdfast_sessions_replaced_total", "cause=\"gone\"", \
         "Clients moved to such a server whose answer gave them another session, by cause.", \
         COUNTER) \
+    ROW(UNKNOWN_DOWN, "holdfast_sessions_unknown_total", "cause=\"down\"", \
+        "Clients moved to such a server whose answer was a 5xx, by cause.", COUNTER) \
+    ROW(UNKNOWN_MAINTENANCE, "holdfast_sessions_unknown_total", "cause=\"maintenance\"", \
+        "Clients moved to such a server whose answer was a 5xx, by cause.", COUNTER) \
+    ROW(UNKNOWN_GONE, "holdfast_sessions_unknown_total", "cause=\"gone\"", \
+        "Clients moved to such a server whose answer was a 5xx, by cause.", COUNTER) \
     ROW(REFUSED_DOWN, "holdfast_sessions_refused_total", "cause=\"down\"", \
         "Requests refused or redirected by on_loss, by cause.", COUNTER) \
     ROW(REFUSED_MAINTENANCE, "holdfast_sessions_refused_total", "cause=\"maintenance\"", \

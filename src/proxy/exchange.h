@@ -71,6 +71,7 @@ enum hf_outcome { /* of a session whose server cannot serve; one row in failover
                   HF_OUTCOME_NONE,
                   HF_OUTCOME_MOVED,    /* to a server whose agent has it, or fetches it */
                   HF_OUTCOME_REPLACED, /* the same, but the answer gave the client another one */
+                  HF_OUTCOME_UNKNOWN,  /* the same, but the answer is a 5xx: it tells nothing */
                   HF_OUTCOME_FRESH,    /* to a server that has it not */
                   HF_OUTCOME_REFUSED,  /* on_loss: the client got an error, or a redirect */
 };

@@ -10,6 +10,7 @@ enum cause { CAUSE_DOWN, CAUSE_MAINTENANCE, CAUSE_GONE };
 _Static_assert((int)HF_PROXY_LOST_GONE == (int)HF_PROXY_LOST_DOWN + CAUSE_GONE &&
                    (int)HF_PROXY_MOVED_GONE == (int)HF_PROXY_MOVED_DOWN + CAUSE_GONE &&
                    (int)HF_PROXY_REPLACED_GONE == (int)HF_PROXY_REPLACED_DOWN + CAUSE_GONE &&
+                   (int)HF_PROXY_UNKNOWN_GONE == (int)HF_PROXY_UNKNOWN_DOWN + CAUSE_GONE &&
                    (int)HF_PROXY_REFUSED_GONE == (int)HF_PROXY_REFUSED_DOWN + CAUSE_GONE,
                "rows in the order of the causes");
 
@@ -35,11 +36,10 @@ const char *hf_failover_cause_word(const struct hf_exchange *x)
 
 const char *hf_outcome_word(enum hf_outcome outcome)
 {
-    static const char *const words[] = {[HF_OUTCOME_NONE] = "none",
-                                        [HF_OUTCOME_MOVED] = "moved",
-                                        [HF_OUTCOME_REPLACED] = "replaced",
-                                        [HF_OUTCOME_FRESH] = "fresh",
-                                        [HF_OUTCOME_REFUSED] = "refused"};
+    static const char *const words[] = {
+        [HF_OUTCOME_NONE] = "none",         [HF_OUTCOME_MOVED] = "moved",
+        [HF_OUTCOME_REPLACED] = "replaced", [HF_OUTCOME_UNKNOWN] = "unknown",
+        [HF_OUTCOME_FRESH] = "fresh",       [HF_OUTCOME_REFUSED] = "refused"};
     REQUIRE((unsigned)outcome < sizeof(words) / sizeof(words[0]));
     return words[outcome];
 }
@@ -90,12 +90,15 @@ static void measure(struct hf_exchange *x, unsigned served, bool moves)
     keep(x, served, &times);
 }
 
-/* Nobody is asked where the session is: that the successor has it is the agents' promise, and only
- * an answer that gives the client another one tells that it was not kept. */
+/* Nobody is asked where the session is: that the successor has it is the agents' promise. An answer
+ * that gives the client another one tells that it was not kept; a 5xx, which is what frameworks
+ * make of an agent that does not know, tells nothing. */
 static enum hf_outcome find_outcome(const struct hf_exchange *x, unsigned served)
 {
     if (!hf_successor_follows(x->pool, &x->choice, (int)served))
         return HF_OUTCOME_FRESH;
+    if (x->response.status >= 500)
+        return HF_OUTCOME_UNKNOWN;
     bool replaced = hf_successor_replaced(x->pool, &x->choice, &x->response);
     return replaced ? HF_OUTCOME_REPLACED : HF_OUTCOME_MOVED;
 }
@@ -104,6 +107,8 @@ static enum hf_proxy_counter moved_counter(enum hf_outcome outcome)
 {
     if (outcome == HF_OUTCOME_FRESH)
         return HF_PROXY_LOST_DOWN;
+    if (outcome == HF_OUTCOME_UNKNOWN)
+        return HF_PROXY_UNKNOWN_DOWN;
     return outcome == HF_OUTCOME_REPLACED ? HF_PROXY_REPLACED_DOWN : HF_PROXY_MOVED_DOWN;
 }
 

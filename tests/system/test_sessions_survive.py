@@ -140,20 +140,22 @@ def of(users, server):
     return [user for user in users if user.servers[-1] == server.name]
 
 
-def check_counters(proxy, moved):
-    """Every outcome there is, by what the proxy and the agents themselves count."""
+def check_counters(proxy, moved, unsure=False):
+    """Every outcome there is. unsure: an agent may not have known, which ends as an error."""
     metrics = proxy.metrics()
-    assert metrics.value("holdfast_sessions_moved_total", cause="down") == moved
+    unknown = metrics.value("holdfast_sessions_unknown_total", cause="down")
+    assert unknown == 0 or unsure
+    assert metrics.value("holdfast_sessions_moved_total", cause="down") + unknown == moved
     for outcome in ("lost", "replaced", "refused"):
         assert metrics.value(f"holdfast_sessions_{outcome}_total") == 0, outcome
     assert metrics.value("holdfast_recovery_lookup_seconds_count") == moved
 
 
-def check_recovery(proxy, failed):
+def check_recovery(proxy, failed, outcomes=("moved",)):
     code, text = proxy.admin("/v1/status")
     assert code == 200, text
     last = json.loads(text)["recoveries"][0]
-    assert (last["server"], last["session"]) == (failed.name, "moved")
+    assert last["server"] == failed.name and last["session"] in outcomes
     assert last["successor"] in NAMES and last["successor"] != failed.name
 
 
@@ -210,8 +212,8 @@ def test_sessions_of_a_hung_server_and_agent_go_on(proxy, servers):
     finally:
         hung.signal(signal.SIGCONT)
     assert victims and not of(users, hung)
-    check_counters(proxy, len(victims))
-    check_recovery(proxy, hung)
+    check_counters(proxy, len(victims), unsure=True)
+    check_recovery(proxy, hung, ("moved", "unknown"))
     wait_joined(servers)
     join(*crowd(users, visits))
 

@@ -157,7 +157,7 @@ class Fleet:
     def outcomes(self):
         """{what became of sessions whose server failed, by the proxy: how many so far}"""
         metrics = self.proxy.metrics()
-        words = ("moved", "replaced", "lost", "refused")
+        words = ("moved", "replaced", "unknown", "lost", "refused")
         return {word: metrics.value(f"holdfast_sessions_{word}_total") for word in words}
 
     def everywhere(self, cookie):
