@@ -389,7 +389,8 @@ static void clients(struct hf_cluster *cluster, bool reads_only)
             cluster->rest_ms[client->session] > cluster->now_ms)
             continue;
         ask(cluster, client, reads_only);
-        if (mortal(cluster, client) && draw(cluster, RESTS) == 0)
+        if (mortal(cluster, client) && !cluster->orphans[client->session].waits &&
+            draw(cluster, RESTS) == 0)
             cluster->rest_ms[client->session] = cluster->now_ms + draw(cluster, REST_MS_MAX);
     }
 }

@@ -22,6 +22,8 @@ enum {
     HF_FABRIC_OPERATION_MS = 250,  /* until a read without an owner is answered UNSURE */
     HF_FABRIC_WRITE_MS = 3000,     /* the same for a write, which nobody may ask twice: it outlasts
                                       the lease of an owner that is dead */
+    HF_FABRIC_ANSWER_MS = 300,     /* a write that was sent and not answered for that long: UNSURE.
+                                      A home that lives says within OPERATION_MS that it cannot */
     HF_FABRIC_ACKNOWLEDGE_MS = 20, /* without word of a copy, until one more node is asked */
     HF_FABRIC_DEGRADE_MS = 250,    /* until a write nobody confirmed is answered, loudly */
     HF_FABRIC_DELETE_MS = 100,     /* until a delete that one node has waits for no other */

@@ -7,13 +7,16 @@
 enum {
     HF_FABRIC_MAGIC = 0x4fab21c5,
     HF_FABRIC_NOBODY = 0xffff,
-    HF_FABRIC_GRANTER_BITS = 8,     /* of an epoch: who granted it */
-    HF_FABRIC_BUCKETS = 1024,       /* of a digest */
-    HF_FABRIC_LISTED = 32,          /* records of one VERSIONS message */
-    HF_FABRIC_SCAN = 2000,          /* records looked at in a tick, for each scan */
-    HF_FABRIC_ADOPTED = 256,        /* orphans adopted in a tick */
-    HF_FABRIC_SYNC_RETRY_MS = 500,  /* a resync without progress begins anew */
-    HF_FABRIC_SYNC_AGAIN_MS = 1000, /* and a finished one is repeated after that, */
+    HF_FABRIC_GRANTER_BITS = 8,         /* of an epoch: who granted it */
+    HF_FABRIC_BUCKETS = 1024,           /* of a digest */
+    HF_FABRIC_LISTED = 32,              /* records of one VERSIONS message */
+    HF_FABRIC_SCAN = 2000,              /* records looked at in a tick, to adopt or hand over */
+    HF_FABRIC_SURVEY_WORK = 100 * 1000, /* of a tick: records times nodes and BASE; below 1 ms */
+    HF_FABRIC_SURVEY_BASE = 40,         /* what a record costs beside its rank, in nodes */
+    HF_FABRIC_SYNC_BUSY_MS = 200,       /* who compares says so that often */
+    HF_FABRIC_ADOPTED = 256,            /* orphans adopted in a tick */
+    HF_FABRIC_SYNC_RETRY_MS = 500,      /* a resync without progress begins anew */
+    HF_FABRIC_SYNC_AGAIN_MS = 1000,     /* and a finished one is repeated after that, */
     HF_FABRIC_SYNC_AGAINS = 2,    /* so often: the two may have seen a change at different times */
     HF_FABRIC_RELEASED_MS = 5000, /* a released copy leaves a pointer for this long */
     HF_FABRIC_RETRY_MS = 5,       /* until a request that was sent away is repeated */
@@ -61,13 +64,18 @@ struct hf_sync { /* both directions of one pair */
     unsigned agains;
     uint64_t again_ms;
     enum hf_sync_step step;
-    uint64_t view, cursor, progress_ms;
-    uint64_t *sums; /* owned [BUCKETS]; allocated on first use */
+    uint64_t view, progress_ms;
     uint8_t different[HF_FABRIC_BUCKETS / 8];
     /* Being told. */
     bool comparing, last_list;
-    uint64_t their_view, compare_cursor;
-    uint64_t *theirs, *mine; /* owned [BUCKETS] */
+    uint64_t their_view, busy_ms;
+    uint64_t *theirs; /* owned [BUCKETS]; allocated on first use, as the sums */
+    /* What the walk that is under way does for the peer. */
+    bool summed, compares, lists;
+    uint64_t *sums; /* owned [BUCKETS] */
+    char *list;     /* owned: entries of the next VERSIONS */
+    size_t list_size;
+    unsigned listed;
     unsigned pulls;
     uint64_t done_view; /* the peer has told all it held under this view */
 };
@@ -116,7 +124,7 @@ struct hf_activity {        /* a record about which something is under way */
     bool outdated;          /* and what that peer grants is not to be taken any more */
     bool advancing, deciding;
     uint8_t asked_peer;
-    uint64_t asked_number, retry_ms;
+    uint64_t asked_number, asked_ms, retry_ms;
     /* Home side. */
     struct hf_list requests;
     unsigned request_count;
@@ -141,6 +149,12 @@ struct hf_brake {
 struct hf_leap { /* a record whose epoch stands above what a missing node may have granted */
     uint64_t hash;
     uint32_t outage;
+};
+
+struct hf_survey { /* a walk over the store for all peers that wait for it */
+    bool walking;
+    uint64_t cursor, view;
+    unsigned left; /* records it may still look at before the next tick */
 };
 
 struct hf_fabric {
@@ -172,6 +186,7 @@ struct hf_fabric {
     uint32_t outage; /* counts nodes that fell silent */
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
     bool adopting, handed_over, left_behind;
+    struct hf_survey survey;
     char *scratch; /* owned; a frame being built */
     size_t scratch_size;
 };
@@ -379,6 +394,16 @@ void hf_sync_wanted(struct hf_fabric *f);
 void hf_sync_again(struct hf_fabric *f, unsigned peer);
 void hf_sync_unlinked(struct hf_fabric *f, unsigned peer);
 void hf_sync_tick(struct hf_fabric *f);
+
+/* The walk has the sums of what we hold: for our digest, or to be compared with the peer's. */
+void hf_sync_summed(struct hf_fabric *f, unsigned peer);
+void hf_sync_compared(struct hf_fabric *f, unsigned peer);
+
+/* survey.c */
+void hf_survey_tick(struct hf_fabric *f);
+/* Goes on with what is left for this tick. */
+void hf_survey_walk(struct hf_fabric *f);
+void hf_survey_leave(struct hf_sync *sync);
 
 /* upkeep.c */
 void hf_upkeep_sweep(struct hf_fabric *f);
