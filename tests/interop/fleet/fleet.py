@@ -19,7 +19,7 @@ class Instance:
         self.process = Process(name, self.directory / f"{name}.log")
 
     def spawn(self, store_port):
-        file = self.application.store_file(self.directory, store_port)
+        file = self.application.store_file(self.directory, self.name, store_port)
         environment = {
             **os.environ,
             "SERVER": self.name,

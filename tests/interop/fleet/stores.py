@@ -7,7 +7,7 @@ instance, which is not; `replicated`, sessions outlive the loss of any one of it
 """
 from pathlib import Path
 
-from harness import free_port
+from harness import agents, free_port
 from harness.agent import Agent
 from harness.process import Process
 
@@ -77,36 +77,27 @@ class Agents:
     replicated = True
 
     def __init__(self, names, protocol, directory):
-        self.peers = {name: f"127.0.0.1:{free_port()}" for name in names}
-        keys = {"mode": "replicated", "peers": self.peers}
-        self.agents = {
-            name: Agent(Path(directory) / f"agent-{name}", protocol, node=name, peer=peer, **keys)
-            for name, peer in self.peers.items()
-        }
+        self.agents = agents.Agents(Path(directory), names=names, front=protocol)
 
     def start(self):
-        for agent in self.agents.values():
-            agent.spawn()
-        for agent in self.agents.values():
-            agent.ready()
+        self.agents.start()
 
     def port_of(self, name):
-        return self.agents[name].port
+        return self.agents.agents[name].port
 
     def row_of(self, name):
-        return {"agent": self.peers[name]}
+        return {"agent": self.agents.peers[name]}
 
     def kill(self, name):
-        self.agents[name].kill()
+        self.agents.kill(name)
 
     def revive(self, name):
-        self.agents[name].start()
+        self.agents.start(name)
 
     lose, restore = kill, revive
 
     def stop(self):
-        for agent in self.agents.values():
-            agent.stop()
+        self.agents.stop()
 
 
 STORES = {"shared": SharedStore, "agent": LocalAgent, "agents": Agents}
