@@ -29,7 +29,7 @@ enum {
     HF_REMOTE_FAILURES_MAX = 3,      /* requests without an answer in a row: the breaker opens */
     HF_REMOTE_OPEN_MS = 500,         /* it stays so; then the store is probed */
     HF_REMOTE_NODES_MAX = 128,       /* of a cluster; keys of more are answered by DOWN */
-    HF_REMOTE_SILENT_MS = 10000,     /* a connection from which nothing came is given up */
+    HF_REMOTE_SILENT_MS = 5000,      /* a connection from which nothing came is given up */
 };
 #define HF_REMOTE_NEVER UINT64_MAX
 
