@@ -178,7 +178,7 @@ static void start(unsigned number)
                                                 .activities_max = 100000,
                                                 .queue_size_max = 16 << 20,
                                                 .image_size_max = 1000};
-    const struct hf_fabric_host host = {node, complete, wake};
+    const struct hf_fabric_host host = {.user = node, .complete = complete, .wake = wake};
     const struct hf_fabric_store store = {.user = node,
                                           .find = find,
                                           .create = create,
