@@ -1,5 +1,6 @@
 """The agent before a real Redis: what stands in the store, and what happens while it is away."""
 import json
+import random
 import signal
 import urllib.request
 
@@ -319,3 +320,68 @@ def test_status(pair):
         told = json.loads(answer.read())
     assert told["mode"] == "external"
     assert told["store"] == {"url": f"redis://127.0.0.1:{pair.redis.port}/3", "up": True, "dirty": 0}
+
+
+class Faults:
+    """What happens to the store, one thing at a time, while a client goes on."""
+
+    def __init__(self, pair, dice):
+        self.pair, self.dice, self.healed = pair, dice, None
+
+    def next(self):
+        if self.healed is not None:
+            self.healed()
+            self.healed = None
+            return
+        redis = self.pair.redis
+        fault = self.dice.choice(["kill", "stop", "cut"])
+        if fault == "kill":
+            redis.stop()
+            self.healed = redis.start
+        elif fault == "stop":
+            redis.process.send_signal(signal.SIGSTOP)
+            self.healed = lambda: redis.process.send_signal(signal.SIGCONT)
+        else:
+            with self.pair.store() as store:
+                ask(store, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    def end(self):
+        if self.healed is not None:
+            self.healed()
+
+
+@pytest.mark.parametrize("write, seed", [("through", 1), ("through", 2), ("behind", 3)])
+def test_whatever_happens_to_the_store_what_was_answered_holds(tmp_path, write, seed):
+    running = Pair(tmp_path, write=write).start()
+    dice, model = random.Random(seed), {}
+    faults = Faults(running, dice)
+    with running.client() as client:
+        for step in range(900):
+            if step % 100 == 50:
+                faults.next()
+            key = f"PHPREDIS_SESSION:{dice.randrange(40)}"  # ids that may be used again
+            what = dice.choice(["get", "get", "set", "touch", "delete"])
+            if what == "set":
+                assert ask(client, "SET", key, f"{step}", "EX", "1000") == OK
+                model[key] = f"{step}"
+                continue
+            words = {"get": ["GET", key], "touch": ["PEXPIRE", key, "900000"], "delete": ["DEL", key]}
+            told = ask(client, *words[what])
+            if told.startswith(b"-"):
+                assert key not in model, (step, what, told)  # what it never saw, or deleted
+                continue
+            if what == "get":
+                assert told == (bulk(model[key]) if key in model else NIL), (step, key, seed)
+            else:
+                assert told == (b":1\r\n" if key in model else b":0\r\n"), (step, what, key, seed)
+            if what == "delete":
+                model.pop(key, None)
+        faults.end()
+        running.back()
+        with running.store() as store:
+            poll(lambda: ask(store, "DBSIZE") == b":%d\r\n" % len(model), 10, "all is written")
+            for key, value in model.items():
+                assert ask(store, "GET", key) == bulk(value), (key, seed)
+                assert answers(client, key, value)
+        assert running.metric("store_lost_total") == 0
+    running.stop()
