@@ -1,6 +1,6 @@
 /* bench-sessions: clients of a session store that speaks the protocol of Redis. Closed loop: each
  * sends its next command when the answer is there, as one worker of a web application does. Every
- * answer is looked at. Writes one line of JSON. With --fill it only writes each session once. */
+ * answer is looked at. Writes one line of JSON. With --once each session has its turn once. */
 #include "watch.h"
 #include "wire.h"
 
@@ -30,8 +30,8 @@ struct settings {
     unsigned clients;
     enum operation operation;
     size_t value_size;
-    uint64_t keys, warmup_ns, duration_ns;
-    bool fill;
+    uint64_t first, keys, warmup_ns, duration_ns;
+    bool once;
     struct bench_watch watch;
 };
 
@@ -48,7 +48,7 @@ struct run {
     const struct settings *settings;
     struct bench_loop loop;
     struct client *clients; /* owned */
-    uint64_t start_ns, stop_ns, random, next_fill;
+    uint64_t start_ns, stop_ns, random, turn;
     uint64_t answers, wrong;
     uint32_t *samples; /* owned, ns */
     uint32_t sample_count;
@@ -145,12 +145,13 @@ static void send_rest(struct client *client)
 static void begin(struct client *client)
 {
     struct run *run = client->run;
-    bool fill = run->settings->fill;
-    if (fill ? run->next_fill == run->settings->keys : bench_now_ns() >= run->stop_ns) {
+    const struct settings *settings = run->settings;
+    if (settings->once ? run->turn == settings->keys : bench_now_ns() >= run->stop_ns) {
         run->busy--;
         return;
     }
-    client->session = fill ? run->next_fill++ : next_random(run) % run->settings->keys;
+    client->session =
+        settings->first + (settings->once ? run->turn++ : next_random(run) % settings->keys);
     client->answer_size = client->request_sent = 0;
     make_request(client);
     client->sent_ns = bench_now_ns();
@@ -242,12 +243,12 @@ static int run_clients(const struct settings *settings)
         bench_die("memory");
     bench_loop_init(&run.loop);
     run.start_ns = bench_now_ns() + settings->warmup_ns;
-    run.stop_ns = settings->fill ? UINT64_MAX : run.start_ns + settings->duration_ns;
+    run.stop_ns = settings->once ? UINT64_MAX : run.start_ns + settings->duration_ns;
     open_clients(&run);
     while (run.busy > 0 && bench_now_ns() < run.start_ns)
         bench_loop_once(&run.loop, NS_PER_MS);
     uint64_t from_ns = bench_now_ns(), from_cpu = bench_watch_cpu_ns(&settings->watch);
-    while (run.busy > 0 && (settings->fill || bench_now_ns() < run.stop_ns + LATE_NS_MAX))
+    while (run.busy > 0 && (settings->once || bench_now_ns() < run.stop_ns + LATE_NS_MAX))
         bench_loop_once(&run.loop, 100LL * NS_PER_MS);
     double cpu_ns = (double)(bench_watch_cpu_ns(&settings->watch) - from_cpu);
     print_result(&run, (double)(bench_now_ns() - from_ns) / 1e9, cpu_ns);
@@ -256,10 +257,10 @@ static int run_clients(const struct settings *settings)
 
 static _Noreturn void usage(void)
 {
-    fprintf(stderr, "usage: bench-sessions --port PORT [--operation get|set|set-wait] [--fill]\n"
-                    "  [--clients 50] [--value 1000] [--keys 10000] [--warmup-ms 500]\n"
-                    "  [--duration-ms 3000] [--cpu-of PID]...\n"
-                    "set-wait: SETEX, and WAIT for one replica. --fill: each key once.\n");
+    fprintf(stderr, "usage: bench-sessions --port PORT [--operation get|set|set-wait] [--once]\n"
+                    "  [--clients 50] [--value 1000] [--first 0] [--keys 10000]\n"
+                    "  [--warmup-ms 500] [--duration-ms 3000] [--cpu-of PID]...\n"
+                    "set-wait: SETEX, and WAIT for one replica. --once: each key once.\n");
     exit(2);
 }
 
@@ -300,8 +301,11 @@ static void parse_option(struct settings *settings, int option, const char *valu
     case 'u':
         bench_watch_add(&settings->watch, (pid_t)bench_number("cpu-of", value, 1, INT32_MAX));
         return;
-    case 'f':
-        settings->fill = true;
+    case 'i':
+        settings->first = bench_number("first", value, 0, 100000000);
+        return;
+    case 'n':
+        settings->once = true;
         return;
     default:
         usage();
@@ -318,7 +322,8 @@ int main(int argc, char **argv)
                                             {"warmup-ms", required_argument, NULL, 'w'},
                                             {"duration-ms", required_argument, NULL, 'd'},
                                             {"cpu-of", required_argument, NULL, 'u'},
-                                            {"fill", no_argument, NULL, 'f'},
+                                            {"first", required_argument, NULL, 'i'},
+                                            {"once", no_argument, NULL, 'n'},
                                             {0}};
     struct settings settings = {.clients = 50,
                                 .value_size = 1000,
@@ -330,10 +335,8 @@ int main(int argc, char **argv)
         parse_option(&settings, option, optarg);
     if (settings.port == 0)
         usage();
-    if (settings.fill) {
-        settings.operation = SET;
+    if (settings.once)
         settings.warmup_ns = 0;
-    }
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* or every wait is up to 50 us late */
     return run_clients(&settings);
 }

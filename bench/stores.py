@@ -131,7 +131,7 @@ def rounds_of(options, title, replicated, measure):
         pairs[name] = kind(options, options.base_port + PORTS_AFTER + 20 * place, replicated)
     with pairs["agent"], pairs["redis"]:
         for pair in pairs.values():
-            pair.load("--fill", "--keys", KEYS)
+            pair.load("--once", "--operation", "set", "--keys", KEYS)
         for number in range(options.rounds):
             order = list(pairs) if number % 2 else list(pairs)[::-1]
             rounds.append({name: measure(pairs[name]) for name in order})
@@ -158,7 +158,7 @@ def memory(options):
     for place, (name, kind) in enumerate(STORES.items()):
         with kind(options, options.base_port + PORTS_AFTER + 20 * place, True) as pair:
             before = resident(pair.children[0].pid)
-            pair.load("--fill", "--keys", MEMORY_SESSIONS)
+            pair.load("--once", "--operation", "set", "--keys", MEMORY_SESSIONS)
             grown = resident(pair.children[0].pid) - before
             each[name] = round(grown / MEMORY_SESSIONS - KEY_BYTES - VALUE_BYTES, 1)
     return each
