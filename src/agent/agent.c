@@ -1,4 +1,5 @@
 #include "agent/agent.h"
+#include "agent/peering.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -22,13 +23,14 @@ struct hf_agent {
     const struct hf_agent_config *config; /* borrowed: in force */
     const struct hf_agent_config *first;  /* borrowed: whose patterns are in force */
     struct hf_store *store;               /* owned, as all below */
+    struct hf_peering *peering; /* NULL: mode: local */
     struct hf_sessions *sessions;
     struct hf_door *redis, *memcached; /* NULL = not served */
     struct hf_timer tick, drain;
     struct hf_counters counters;
     uint8_t hash_key[HASH_KEY_SIZE];
     unsigned doors_open;
-    bool stopping;
+    bool stopping, cut, ending;
     hf_agent_ended_fn ended;
     void *user;
 };
@@ -55,6 +57,8 @@ static void tick(struct hf_timer *timer)
     struct hf_agent *agent = hf_container_of(timer, struct hf_agent, tick);
     uint64_t now_ms = hf_loop_now_ms(agent->loop);
     hf_sessions_set_time(agent->sessions, now_ms, hf_clock_wall_ms());
+    if (agent->peering != NULL)
+        hf_peering_publish(agent->peering);
     bool more = hf_store_tick(agent->store, now_ms, HF_STORE_TICK_BUDGET);
     hf_counters_publish(&agent->counters, agent->sessions, agent->redis, agent->memcached);
     set_tick(agent, more ? HF_AGENT_BUSY_TICK_MS : HF_AGENT_TICK_MS);
@@ -62,19 +66,53 @@ static void tick(struct hf_timer *timer)
 
 /* ---- beginning ---- */
 
+static int make_peering(struct hf_agent *agent, struct hf_agent_error *error)
+{
+    const struct hf_agent_config *config = agent->config;
+    const struct hf_peering_settings settings = {config, agent->store, agent->hash_key};
+    char told[HF_PEERING_TEXT_MAX];
+    if (!config->replication.on)
+        return 0;
+    int result = hf_peering_new(agent->loop, &settings, &agent->peering, told);
+    return result < 0 ? fail(error, result, "%s:%u: %s", config->process->file,
+                             config->replication.line, told)
+                      : 0;
+}
+
+static int open_peering(struct hf_agent *agent, struct hf_agent_error *error)
+{
+    const struct hf_agent_config *config = agent->config;
+    char told[HF_PEERING_TEXT_MAX];
+    if (agent->peering == NULL)
+        return 0;
+    int result = hf_peering_open(agent->peering, agent->sessions, told);
+    return result < 0 ? fail(error, result, "%s:%u: %s", config->process->file,
+                             config->replication.line, told)
+                      : 0;
+}
+
 static int make_store(struct hf_agent *agent, struct hf_agent_error *error)
 {
     const struct hf_agent_config *config = agent->config;
     struct hf_store_options options = {
         .memory = config->memory, .full = config->when_full, .now_ms = hf_loop_now_ms(agent->loop)};
+    if (config->replication.on)
+        options.grace_ms = HF_FABRIC_GRACE_MS;
     hf_random_bytes(agent->hash_key, sizeof(agent->hash_key));
     memcpy(options.hash_key, agent->hash_key, sizeof(options.hash_key));
     int result = hf_store_new(&options, &agent->store);
     if (result < 0)
         return fail(error, result, "the session store cannot be made: %s", strerror(-result));
+    result = make_peering(agent, error);
+    if (result < 0)
+        return result;
+    struct hf_sessions_backend backend;
+    if (agent->peering != NULL)
+        backend = hf_peering_backend(agent->peering);
     struct hf_sessions_settings settings = {.store = agent->store,
                                             .patterns = config->patterns,
                                             .hash_key = agent->hash_key,
+                                            .backend = agent->peering ? &backend : NULL,
                                             .memory = config->memory,
                                             .when_full = config->when_full,
                                             .tomb_ms = HF_AGENT_TOMB_MS,
@@ -167,6 +205,8 @@ int hf_agent_new(struct hf_loop *loop, const struct hf_agent_config *config,
     int result = make_store(agent, error);
     if (result == 0)
         result = open_doors(agent, fronts, error);
+    if (result == 0)
+        result = open_peering(agent, error);
     if (result < 0) {
         hf_agent_free(&agent);
         return result;
@@ -189,6 +229,10 @@ static void warn_of_rest(const struct hf_agent *agent, const struct hf_agent_con
     if (!hf_address_equal(&old->redis, &config->redis) ||
         !hf_address_equal(&old->memcached, &config->memcached))
         hf_warning("%s: redis and memcached stay where they are until a restart", file);
+    if (!hf_agent_config_same_replication(agent->first, config))
+        hf_warning("%s: mode, peer, peer_key_file, peers, backups, acknowledge and consistency stay "
+                   "what they are until a restart; restart one agent after the other",
+                   file);
     if (!hf_address_equal(&old->process->admin_bind, &config->process->admin_bind))
         hf_warning("%s: admin.bind stays what it is until a restart", file);
 }
@@ -211,11 +255,24 @@ int hf_agent_reload(struct hf_agent *agent, const struct hf_agent_config *config
 
 /* ---- ending ---- */
 
-static void end(struct hf_agent *agent)
+static void end(void *user)
 {
+    struct hf_agent *agent = user;
     hf_timer_cancel(hf_loop_timers(agent->loop), &agent->drain);
     hf_timer_cancel(hf_loop_timers(agent->loop), &agent->tick);
+    if (agent->peering != NULL)
+        hf_peering_close(agent->peering);
+    agent->ending = true;
     agent->ended(agent->user);
+}
+
+/* Clients are gone: now the sessions go. */
+static void hand_over(struct hf_agent *agent)
+{
+    if (agent->peering == NULL || agent->cut)
+        end(agent);
+    else
+        hf_peering_leave(agent->peering, end, agent);
 }
 
 static void door_emptied(void *user)
@@ -223,7 +280,7 @@ static void door_emptied(void *user)
     struct hf_agent *agent = user;
     REQUIRE(agent->doors_open > 0);
     if (--agent->doors_open == 0)
-        end(agent);
+        hand_over(agent);
 }
 
 static void cut(struct hf_agent *agent)
@@ -243,7 +300,11 @@ void hf_agent_stop(struct hf_agent *agent, hf_agent_ended_fn ended, void *user)
 {
     REQUIRE(HF_MAGIC_OK(agent, AGENT_MAGIC));
     if (agent->stopping) {
-        cut(agent);
+        agent->cut = true;
+        if (agent->doors_open > 0)
+            cut(agent);
+        else if (!agent->ending)
+            end(agent);
         return;
     }
     uint64_t now_ms = hf_loop_now_ms(agent->loop);
@@ -271,6 +332,7 @@ void hf_agent_free(struct hf_agent **agent)
     hf_door_free(&gone->redis);
     hf_door_free(&gone->memcached);
     hf_sessions_free(&gone->sessions);
+    hf_peering_free(&gone->peering);
     hf_store_free(&gone->store);
     hf_counters_fini(&gone->counters);
     gone->magic = 0;
@@ -280,6 +342,11 @@ void hf_agent_free(struct hf_agent **agent)
 const struct hf_counters *hf_agent_counters(const struct hf_agent *agent)
 {
     return &agent->counters;
+}
+
+const struct hf_peering *hf_agent_peering(const struct hf_agent *agent)
+{
+    return agent->peering;
 }
 
 const struct hf_address *hf_agent_address(const struct hf_agent *agent, enum hf_agent_front front)

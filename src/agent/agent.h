@@ -14,6 +14,7 @@ enum {
 };
 
 struct hf_agent;
+struct hf_peering;
 struct hf_agent_fronts { /* borrowed; NULL = this build does not have it */
     const struct hf_front *redis, *memcached;
 };
@@ -33,14 +34,17 @@ int hf_agent_new(struct hf_loop *loop, const struct hf_agent_config *config,
  * may be freed. Negative errno and a message: nothing changed. */
 int hf_agent_reload(struct hf_agent *agent, const struct hf_agent_config *config,
                     struct hf_agent_error *error);
-/* Accepts no more and answers what was asked; `ended` follows, at the latest after
- * HF_AGENT_DRAIN_MS. Called again it cuts what is left. */
+/* Accepts no more, answers what was asked, for at most HF_AGENT_DRAIN_MS, and hands its sessions
+ * over to its peers (HF_PEERING_LEAVE_MS); then `ended`. Called again it cuts what is left and
+ * ends. */
 void hf_agent_stop(struct hf_agent *agent, hf_agent_ended_fn ended, void *user);
 /* After `ended`, or before the loop ran. */
 void hf_agent_free(struct hf_agent **agent);
 
 /* Any thread, as long as the agent lives. */
 const struct hf_counters *hf_agent_counters(const struct hf_agent *agent);
+/* NULL: mode: local. For what peering.h allows any thread. */
+const struct hf_peering *hf_agent_peering(const struct hf_agent *agent);
 /* Where a front end listens, as bound; NULL: it is not served. */
 enum hf_agent_front { HF_AGENT_REDIS, HF_AGENT_MEMCACHED, HF_AGENT_FRONT_COUNT };
 const struct hf_address *hf_agent_address(const struct hf_agent *agent, enum hf_agent_front front);

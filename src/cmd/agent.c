@@ -1,6 +1,7 @@
 /* `holdfast agent`: puts the parts together and answers signals. */
 #include "agent/agent.h"
 #include "agent/memcache.h"
+#include "agent/peering.h"
 #include "agent/resp_front.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
@@ -34,8 +35,8 @@ static const char usage[] =
     "Keeps the sessions of the application beside it, which takes it for its Redis or\n"
     "memcached, by the configuration in FILE.\n"
     "SIGHUP reads FILE again; a FILE with mistakes changes nothing.\n"
-    "SIGTERM accepts no more and ends when what was asked is answered; a second one ends at "
-    "once.\n";
+    "SIGTERM accepts no more, ends when what was asked is answered and the sessions are handed\n"
+    "over to the peers; a second one ends at once.\n";
 
 /* NULL after a message. */
 static struct hf_agent_config *load(const char *file)
@@ -98,17 +99,48 @@ static json_t *listeners_document(const struct program *program)
     return listeners;
 }
 
+/* The other agents. What they are called does not change before a restart. */
+static json_t *peers_document(const struct program *program)
+{
+    const struct hf_agent_replication *replication = &program->first->replication;
+    const struct hf_peering *peering = hf_agent_peering(program->agent);
+    json_t *peers = json_array();
+    for (unsigned i = 0; peering != NULL && i < replication->peer_count; i++) {
+        char address[HF_ADDRESS_TEXT_MAX];
+        if (i == replication->self)
+            continue;
+        hf_address_format(&replication->peers[i].address, address);
+        json_array_append_new(peers, json_pack("{s:s, s:s, s:b}", "name",
+                                               replication->peers[i].name, "address", address,
+                                               "linked", hf_peering_linked(peering, i)));
+    }
+    return peers;
+}
+
+static json_t *replication_document(const struct program *program)
+{
+    const struct hf_agent_replication *replication = &program->first->replication;
+    const struct hf_peering *peering = hf_agent_peering(program->agent);
+    if (peering == NULL)
+        return json_null();
+    return json_pack("{s:s, s:b, s:b, s:i, s:o}", "self",
+                     replication->peers[replication->self].name, "ready",
+                     hf_peering_ready(peering), "complete", hf_peering_complete(peering),
+                     "backups", (int)replication->backups, "peers", peers_document(program));
+}
+
 static json_t *status_document(void *user, const struct hf_admin_times *times)
 {
     struct program *program = user;
     struct hf_config *config = current_config(program);
     json_t *document = json_pack(
-        "{s:s, s:s, s:f, s:I, s:s?, s:s, s:o, s:{s:o, s:o, s:o}, s:o, s:{s:o, s:o, s:o}, s:o, "
-        "s:o, s:o}",
+        "{s:s, s:s, s:f, s:I, s:s?, s:s, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:{s:o, s:o, s:o}, "
+        "s:o, s:o, s:o}",
         "version", HF_VERSION, "node", config->node, "uptime_s",
         (double)(times->now_ms - times->started_ms) / 1000.0, "generation",
-        (json_int_t)config->generation, "config", config->file, "mode", "local", "listeners",
-        listeners_document(program), "sessions", "owner", count(program, HF_AGENT_SESSIONS_OWNED),
+        (json_int_t)config->generation, "config", config->file, "mode",
+        program->first->replication.on ? "replicated" : "local", "listeners",
+        listeners_document(program), "replication", replication_document(program), "sessions", "owner", count(program, HF_AGENT_SESSIONS_OWNED),
         "backup", count(program, HF_AGENT_SESSIONS_BACKUP), "tombstone",
         count(program, HF_AGENT_SESSIONS_TOMB), "keys", count(program, HF_AGENT_KEYS), "memory",
         "logical", count(program, HF_AGENT_BYTES_LOGICAL), "used",
@@ -203,6 +235,11 @@ static int serve(struct program *program)
     }
     if (program->admin)
         hf_admin_stop(&program->admin);
+    if (!started) { /* what was opened is closed in a turn of the loop */
+        hf_agent_stop(program->agent, ended, program);
+        hf_agent_stop(program->agent, ended, program);
+        hf_loop_run(program->loop);
+    }
     hf_agent_free(&program->agent);
     return started ? HF_EXIT_DONE : HF_EXIT_FAILED;
 }

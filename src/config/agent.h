@@ -5,6 +5,25 @@
 #include "store/pattern.h"
 #include "store/store.h"
 
+enum { HF_AGENT_PEERS_MAX = 128, HF_AGENT_KEY_SIZE = 32 };
+
+struct hf_agent_peer { /* an agent, this one included */
+    char *name;        /* owned */
+    struct hf_address address;
+};
+
+/* How this agent's sessions have copies at others; zeroed = mode: local. */
+struct hf_agent_replication {
+    bool on;
+    unsigned line;               /* of `peer` */
+    struct hf_agent_peer *peers; /* owned, in the file's order, names differ */
+    unsigned peer_count, self;   /* self: our place among them */
+    unsigned backups;            /* 1 or 2, fewer than peers */
+    bool acknowledge_memory, consistent;
+    bool has_key;
+    uint8_t key[HF_AGENT_KEY_SIZE];
+};
+
 struct hf_agent_config {
     /* counted: node, file, generation, log_level, state_dir, and what the admin server goes by:
      * admin_bind, admin_token. The rest of it is a proxy's and empty */
@@ -18,6 +37,7 @@ struct hf_agent_config {
     char *pattern_texts; /* owned: what both borrow */
     uint64_t memory;     /* bytes */
     enum hf_store_full when_full;
+    struct hf_agent_replication replication;
 };
 
 /* Reads and validates an agent's file, which has one agent's document, alone or behind a proxy's.
@@ -29,4 +49,8 @@ int hf_config_load_agent_text(struct hf_slice text, const char *name,
 /* Whether both put the same keys into the same sessions, with the same tombstones. */
 bool hf_agent_config_same_patterns(const struct hf_agent_config *a,
                                    const struct hf_agent_config *b);
+/* Whether both name the same peers at the same addresses, with the same key, and treat copies
+ * alike. */
+bool hf_agent_config_same_replication(const struct hf_agent_config *a,
+                                      const struct hf_agent_config *b);
 void hf_agent_config_free(struct hf_agent_config **config);

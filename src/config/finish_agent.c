@@ -246,8 +246,10 @@ struct hf_agent_config *hf_finish_agent(struct hf_loader *loader)
     check_reach(loader, "redis", &draft->redis);
     check_reach(loader, "memcached", &draft->memcached);
     make_table(loader, config);
+    if (draft->replicated)
+        hf_finish_peers(loader, config);
     if (loader->report->count == 0)
-        hf_secrets_load_agent(loader, &config->process->admin_token, &config->password);
+        hf_secrets_load_agent(loader, config);
     if (loader->report->count > 0 || loader->out_of_memory)
         hf_agent_config_free(&config);
     return config;
@@ -274,6 +276,10 @@ void hf_agent_config_free(struct hf_agent_config **config)
     if (gone->password != NULL)
         explicit_bzero(gone->password, strlen(gone->password));
     free(gone->password);
+    for (unsigned i = 0; i < gone->replication.peer_count; i++)
+        free(gone->replication.peers[i].name);
+    free(gone->replication.peers);
+    explicit_bzero(gone->replication.key, sizeof(gone->replication.key));
     free(gone->pattern_rows);
     free(gone->pattern_texts);
     hf_config_unref(&gone->process);

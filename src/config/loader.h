@@ -73,9 +73,9 @@ struct hf_agent_draft {
     struct hf_agent_list session_keys, strict, miss;
     struct hf_address redis, memcached, peer;
     const char *peer_key_file, *external_url;
-    int mode, backups;
+    int mode, backups, acknowledge_memory, consistent;
     const struct hf_yaml *peers; /* a list of nodes, when it is one */
-    bool peers_set;
+    bool peers_set, replicated;
 };
 
 struct hf_event_draft { /* of a scenario; one of `servers` or `add` is set */
@@ -163,8 +163,10 @@ void hf_finish_servers(struct hf_loader *loader); /* acquires them: only when no
 /* An agent's file as a whole, from loader->agent. NULL after it told a mistake, or without memory.
  */
 struct hf_agent_config *hf_finish_agent(struct hf_loader *loader);
-/* The words in the files that an agent's configuration names. Owned texts; NULL: none, or told. */
-void hf_secrets_load_agent(struct hf_loader *loader, char **ret_token, char **ret_password);
+/* From loader->agent.peers to config->replication, and which of them this agent is. */
+void hf_finish_peers(struct hf_loader *loader, struct hf_agent_config *config);
+/* The words and the key in the files that an agent's configuration names. Texts are owned. */
+void hf_secrets_load_agent(struct hf_loader *loader, struct hf_agent_config *config);
 
 /* Reads cookie keys and the admin token, makes a first key. A file that cannot run yet, for what is
  * not built, is not asked for its secrets. */

@@ -3,7 +3,6 @@
 #include <errno.h>
 
 enum agent_mode { AGENT_LOCAL, AGENT_REPLICATED, AGENT_EXTERNAL, AGENT_TRANSITION };
-enum { AGENT_PEERS_MAX = 1024 };
 
 /* NAME:PORT for a DNS name: address types are numeric only. */
 static int read_host_port(struct hf_loader *loader, const struct hf_key *key,
@@ -126,9 +125,9 @@ static int read_peers(struct hf_loader *loader, const struct hf_key *key,
             hf_schema_read(loader, &discovery_schema, node, NULL);
         return 0;
     }
-    if (node->count == 0 || node->count > AGENT_PEERS_MAX) {
+    if (node->count == 0 || node->count > HF_AGENT_PEERS_MAX) {
         hf_loader_tell(loader, node->line, "'peers' has %u entries: write 1 to %d, such as %s",
-                       node->count, AGENT_PEERS_MAX, key->example);
+                       node->count, HF_AGENT_PEERS_MAX, key->example);
         return -EINVAL;
     }
     loader->agent.peers = node;
@@ -168,13 +167,14 @@ static void check_replication(struct hf_loader *loader, const struct hf_yaml *no
 
 static void check_agent(struct hf_loader *loader, const struct hf_yaml *node, void *target)
 {
-    const struct hf_agent_draft *agent = target;
+    struct hf_agent_draft *agent = target;
     bool external = agent->mode == AGENT_EXTERNAL || agent->mode == AGENT_TRANSITION;
     if (agent->redis.size == 0 && agent->memcached.size == 0)
         hf_loader_tell(loader, node->line,
                        "the agent serves nobody: write redis: 127.0.0.1:6380, or memcached: "
                        "127.0.0.1:11311");
-    if (agent->mode == AGENT_REPLICATED || agent->mode == AGENT_TRANSITION)
+    agent->replicated = agent->mode == AGENT_REPLICATED || agent->mode == AGENT_TRANSITION;
+    if (agent->replicated)
         check_replication(loader, node);
     if (external && agent->external_url == NULL)
         hf_loader_tell(loader, hf_yaml_line(node, "mode"),
@@ -259,7 +259,8 @@ static const struct hf_key agent_keys[] = {
      .example = "replicated"},
     {.key = "backups", .type = &hf_type_number, HF_FIELD(struct hf_agent_draft, backups),
      .low = 1, .high = 2, .fallback = "1", .example = "1"},
-    {.key = "acknowledge", .type = &hf_type_word, .words = acknowledge_words,
+    {.key = "acknowledge", .type = &hf_type_word,
+     HF_FIELD(struct hf_agent_draft, acknowledge_memory), .words = acknowledge_words,
      .fallback = "backup", .example = "backup"},
     {.key = "session_keys", .type = &hf_type_list, .item = &type_pattern,
      .high = HF_AGENT_PATTERNS_MAX, .place = place_session_key,
@@ -271,8 +272,8 @@ static const struct hf_key agent_keys[] = {
      .low = HF_STORE_MEMORY_MIN, .high = 1ull << 46, .fallback = "1GiB", .example = "2GiB"},
     {.key = "when_full", .type = &hf_type_word, HF_FIELD(struct hf_agent_draft, when_full),
      .words = full_words, .fallback = "refuse", .example = "refuse"},
-    {.key = "consistency", .type = &hf_type_word, .words = consistency_words,
-     .fallback = "available", .example = "available"},
+    {.key = "consistency", .type = &hf_type_word, HF_FIELD(struct hf_agent_draft, consistent),
+     .words = consistency_words, .fallback = "available", .example = "available"},
     {.key = "external", .type = &hf_type_mapping, .schema = &external_schema,
      .example = "{url: \"redis://127.0.0.1:6379/0\"}"},
 };

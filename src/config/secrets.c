@@ -101,38 +101,57 @@ static void load_token(struct hf_loader *loader)
                   TOKEN_SIZE_MIN, "token");
 }
 
-void hf_secrets_load_agent(struct hf_loader *loader, char **ret_token, char **ret_password)
-{
-    const struct hf_agent_draft *draft = &loader->agent;
-    const struct hf_yaml *admin = hf_yaml_get(loader->root, "admin");
-    const struct hf_yaml *agent = hf_yaml_get(loader->root, "agent");
-    if (draft->admin_token_file != NULL)
-        *ret_token = load_word(loader, draft->admin_token_file, hf_yaml_line(admin, "token_file"),
-                               TOKEN_SIZE_MIN, "token");
-    if (draft->password_file != NULL)
-        *ret_password = load_word(loader, draft->password_file,
-                                  hf_yaml_line(agent, "password_file"), 1, "password");
-}
-
-static int read_key(const char *path, struct hf_token_key *key)
+static int read_key(const char *path, uint8_t bytes[HF_TOKEN_KEY_SIZE])
 {
     char text[SECRET_SIZE_MAX + 1];
     int rc = read_secret(path, text);
-    if (rc == 0 && hf_token_key_parse(hf_slice_text(text), key->bytes) != 0)
+    if (rc == 0 && hf_token_key_parse(hf_slice_text(text), bytes) != 0)
         rc = -EBADMSG;
     explicit_bzero(text, sizeof(text));
     return rc;
 }
 
-static void tell_key(struct hf_loader *loader, unsigned line, const char *path, int rc)
+/* noun: what a key is for, with its article. */
+static void tell_key(struct hf_loader *loader, unsigned line, const char *path, int rc,
+                     const char *noun)
 {
     if (rc == -EBADMSG)
         hf_loader_tell(loader, line,
-                       "'%s' is no cookie key: write 64 hex digits, as `holdfast "
+                       "'%s' is no %s: write 64 hex digits, as `holdfast "
                        "keygen` prints",
-                       path);
+                       path, noun);
     else
         tell_secret(loader, line, path, rc, "make one with `holdfast keygen`");
+}
+
+static void load_peer_key(struct hf_loader *loader, unsigned line,
+                          struct hf_agent_replication *replication)
+{
+    _Static_assert((int)HF_TOKEN_KEY_SIZE == (int)HF_AGENT_KEY_SIZE, "keys of one form");
+    char *path = hf_loader_path(loader, loader->agent.peer_key_file);
+    if (path == NULL)
+        return;
+    int rc = read_key(path, replication->key);
+    replication->has_key = rc == 0;
+    if (rc != 0)
+        tell_key(loader, line, path, rc, "peer key");
+    free(path);
+}
+
+void hf_secrets_load_agent(struct hf_loader *loader, struct hf_agent_config *config)
+{
+    const struct hf_agent_draft *draft = &loader->agent;
+    const struct hf_yaml *admin = hf_yaml_get(loader->root, "admin");
+    const struct hf_yaml *agent = hf_yaml_get(loader->root, "agent");
+    if (draft->admin_token_file != NULL)
+        config->process->admin_token =
+            load_word(loader, draft->admin_token_file, hf_yaml_line(admin, "token_file"),
+                      TOKEN_SIZE_MIN, "token");
+    if (draft->password_file != NULL)
+        config->password = load_word(loader, draft->password_file,
+                                     hf_yaml_line(agent, "password_file"), 1, "password");
+    if (config->replication.on && draft->peer_key_file != NULL)
+        load_peer_key(loader, hf_yaml_line(agent, "peer_key_file"), &config->replication);
 }
 
 static void load_configured(struct hf_loader *loader)
@@ -154,9 +173,9 @@ static void load_configured(struct hf_loader *loader)
         char *path = hf_loader_path(loader, draft->file);
         if (path == NULL)
             return;
-        int rc = read_key(path, key);
+        int rc = read_key(path, key->bytes);
         if (rc != 0)
-            tell_key(loader, hf_yaml_line(draft->node, "file"), path, rc);
+            tell_key(loader, hf_yaml_line(draft->node, "file"), path, rc, "cookie key");
         free(path);
     }
 }
@@ -223,11 +242,11 @@ static bool cookie_inserted(const struct hf_config *config)
 /* Reads the key in state_dir, made first when there is none and one may be made. */
 static int read_generated(struct hf_loader *loader, const char *path, struct hf_token_key *key)
 {
-    int rc = read_key(path, key);
+    int rc = read_key(path, key->bytes);
     if (rc != -ENOENT || !loader->generate_keys || loader->report->count > 0)
         return rc;
     rc = make_key(loader->config->state_dir, path);
-    return rc == 0 ? read_key(path, key) : rc;
+    return rc == 0 ? read_key(path, key->bytes) : rc;
 }
 
 static void load_generated(struct hf_loader *loader)
@@ -245,7 +264,7 @@ static void load_generated(struct hf_loader *loader)
     if (rc == 0)
         config->cookie_keys[config->cookie_key_count++] = key;
     else if (rc == -EBADMSG || rc == -EPERM || rc == -EINVAL || rc == -EFBIG)
-        tell_key(loader, line, path, rc);
+        tell_key(loader, line, path, rc, "cookie key");
     else if (loader->generate_keys && loader->report->count == 0)
         /* A mere check is excused: it may run as another user, before the proxy ever ran. */
         hf_loader_tell(loader, line,

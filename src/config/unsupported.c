@@ -13,16 +13,11 @@ static const struct row {
     {"listeners[]", "protocol", "tcp", "use http"},
     {"pools[]", "session", NULL, "leave it out"},
     {"pools[].servers[]", "agent", NULL, "leave it out"},
-    {"agent", "mode", "replicated", "use local"},
-    {"agent", "mode", "external", "use local"},
-    {"agent", "mode", "transition", "use local"},
-    {"agent", "peer", NULL, "leave it out, with mode: local"},
-    {"agent", "peer_key_file", NULL, "leave it out, with mode: local"},
-    {"agent", "peers", NULL, "leave it out, with mode: local"},
-    {"agent", "backups", NULL, "leave it out, with mode: local"},
-    {"agent", "acknowledge", NULL, "leave it out, with mode: local"},
-    {"agent", "consistency", NULL, "leave it out, with mode: local"},
-    {"agent", "external", NULL, "leave it out, with mode: local"},
+    {"agent", "mode", "external", "use replicated or local"},
+    {"agent", "mode", "transition", "use replicated or local"},
+    {"agent", "external", NULL, "leave it out, with mode: replicated or local"},
+    {"agent.peers", "dns", NULL, "name the agents and their addresses"},
+    {"agent.peers", "etcd", NULL, "name the agents and their addresses"},
 };
 // clang-format on
 

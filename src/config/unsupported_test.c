@@ -88,18 +88,10 @@ static const char *const told[] = {
     "17: not supported yet: protocol: tcp of a listener: ",
     "26: not supported yet: session of a pool: ",
     "32: not supported yet: agent of a server: ",
-    "52: not supported yet: peer of agent: ",
-    "53: not supported yet: peer_key_file of agent: ",
-    "54: not supported yet: peers of agent: ",
     "55: not supported yet: mode: transition of agent: ",
-    "56: not supported yet: backups of agent: ",
-    "57: not supported yet: acknowledge of agent: ",
-    "62: not supported yet: consistency of agent: ",
     "63: not supported yet: external of agent: ",
-    "65: not supported yet: peer of agent: ",
-    "65: not supported yet: peers of agent: ",
-    "67: not supported yet: peer of agent: ",
-    "68: not supported yet: peers of agent: ",
+    "65: not supported yet: dns of peers: ",
+    "68: not supported yet: etcd of peers: ",
 };
 // clang-format on
 enum { TOLD_COUNT = sizeof(told) / sizeof(told[0]), TOLD_OF_PROXY = 5 };
@@ -142,13 +134,13 @@ static void agents_are_validated_alone_and_behind_a_proxy(void **state)
     static const char bad[] = "node: f9\nagent: {redis: 127.0.0.1:6380, peer: 127.0.0.1:7401,\n"
                               "  peers: {f1: \"127.0.0.1:7401\"}}\n";
     assert_int_equal(hf_config_check_agent_text(HF_SLICE(bad), "x", &report), -EINVAL);
-    assert_int_equal(report.count, 4); /* two of them: not supported yet */
-    assert_int_equal(report.messages[1].line, 2);
+    assert_int_equal(report.count, 2);
+    assert_int_equal(report.messages[0].line, 2);
     assert_string_equal(
-        report.messages[1].text,
+        report.messages[0].text,
         "backups: 1 with 1 in 'peers': name at least 2 there, or write mode: local");
-    assert_int_equal(report.messages[3].line, 3);
-    assert_string_equal(report.messages[3].text, "'peers' does not name this node, 'f9': add f9 "
+    assert_int_equal(report.messages[1].line, 3);
+    assert_string_equal(report.messages[1].text, "'peers' does not name this node, 'f9': add f9 "
                                                  "with the address of 'peer'");
     hf_config_report_fini(&report);
 

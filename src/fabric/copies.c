@@ -124,6 +124,7 @@ void hf_copies_wait(struct hf_fabric *f, struct hf_fabric_op *op)
     op->executed = true;
     if (op->flags & HF_OP_RELEASE)
         return; /* as long as it takes, or until the link ends and a resync does it */
+    hf_operation_keep(f, op);
     op->deadline_ms = f->now_ms + (op->deletes ? HF_FABRIC_DELETE_MS : HF_FABRIC_ACKNOWLEDGE_MS);
     hf_list_push_back(op->deletes ? &f->deletes : &f->writes, &op->timed);
     hf_list_push_front(dirty_chain(f, op->hash), &op->dirty);

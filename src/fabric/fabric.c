@@ -58,6 +58,7 @@ int hf_fabric_new(const struct hf_fabric_settings *settings, const struct hf_ran
     hf_list_init(&f->writes);
     hf_list_init(&f->deletes);
     hf_list_init(&f->waiting);
+    hf_list_init(&f->patient);
     hf_membership_changed(f);
     *ret_fabric = f;
     return 0;
@@ -71,19 +72,29 @@ static void enter(struct hf_fabric *f, uint64_t now_ms)
     f->now_ms = now_ms > before ? now_ms : before;
     if (f->now_ms - before > HF_FABRIC_AWAY_MS)
         hf_membership_away(f);
+    if (f->depth == 1 && f->store.begin != NULL)
+        f->store.begin(f->store.user, f->now_ms);
+}
+
+/* No record found before is in use any more. */
+static void end_event(struct hf_fabric *f)
+{
+    if (f->depth == 1 && f->store.end != NULL)
+        f->store.end(f->store.user);
 }
 
 static void leave(struct hf_fabric *f)
 {
     if (f->depth == 1)
         hf_membership_settle(f);
+    end_event(f);
     f->depth--;
 }
 
 /* Whatever still waits is answered, in the order of its patience. */
 static void end_all(struct hf_fabric *f)
 {
-    f->now_ms += 2 * HF_FABRIC_OPERATION_MS;
+    f->now_ms += 2 * HF_FABRIC_WRITE_MS;
     for (unsigned i = 0; i < f->rank->count; i++)
         f->peers[i].linked = false;
     f->status = HF_PEER_DEAD; /* no home is asked any more */
@@ -277,6 +288,7 @@ bool hf_fabric_receive(struct hf_fabric *f, unsigned peer, struct hf_slice bytes
             break;
         *ret_used += used;
         fine = m.type == HF_WIRE_CHUNK ? receive_chunk(f, peer, &m) : dispatch(f, peer, &m);
+        end_event(f);
     }
     fine &= verdict == HF_WIRE_DONE || verdict == HF_WIRE_NEED_MORE;
     f->counts.protocol_errors += !fine;

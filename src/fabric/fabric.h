@@ -19,22 +19,24 @@ enum {
     HF_FABRIC_LEASE_MS = 1000,     /* a peer's promise, counted from when it was asked for */
     HF_FABRIC_DEAD_MS = 1100,      /* silence that makes a peer dead: the lease and 10 % drift */
     HF_FABRIC_AWAY_MS = 500,       /* no call for that long: the process was stopped */
-    HF_FABRIC_OPERATION_MS = 250,  /* until an operation without an owner is answered UNSURE */
+    HF_FABRIC_OPERATION_MS = 250,  /* until a read without an owner is answered UNSURE */
+    HF_FABRIC_WRITE_MS = 3000,     /* the same for a write, which nobody may ask twice: it outlasts
+                                      the lease of an owner that is dead */
     HF_FABRIC_ACKNOWLEDGE_MS = 20, /* until a write goes on without its backup, loudly */
     HF_FABRIC_DELETE_MS = 100,     /* the same for a delete, which wants every backup */
     HF_FABRIC_TOMB_MS = 15 * 60 * 1000, /* life of a tombstone */
     HF_FABRIC_GRACE_MS = 60 * 1000,     /* what a backup adds to a deadline: the owner expires */
+    HF_FABRIC_GENERATIONS = 512,        /* of ownership; then they begin anew */
     HF_FABRIC_TARGETS_MAX = 8,          /* peers a write is sent to, joining ones included */
 };
 
 /* The fabric's part of a record; lives in the store's record. Zeroed = NONE. */
 struct hf_fabric_record {
     struct hf_version version;
-    uint64_t deadline_ms;      /* this machine's monotonic time; 0 = never */
-    uint64_t sent_deadline_ms; /* as the backups know it */
-    uint16_t owner;            /* node number */
-    uint16_t generation;       /* OWNER counts only while it is the fabric's */
-    uint8_t state;             /* enum hf_record_state */
+    uint64_t deadline_ms; /* this machine's monotonic time; 0 = never */
+    uint16_t owner;       /* node number */
+    uint16_t generation;  /* OWNER counts only while it is the fabric's */
+    uint8_t state;        /* enum hf_record_state */
 };
 
 enum hf_fabric_flag { /* of an operation */
@@ -71,6 +73,7 @@ struct hf_fabric_need { /* an acknowledgement that an operation waits for */
 struct hf_fabric_op {
     struct hf_slice id;      /* borrowed until complete */
     struct hf_slice request; /* what the store executes, here or on the owner; borrowed likewise */
+    void *user;              /* the caller's; NULL: another node's operation */
     uint8_t flags;           /* enum hf_fabric_flag */
     /* To be read in `complete`. */
     uint8_t status;        /* enum hf_fabric_status */
@@ -89,8 +92,7 @@ struct hf_fabric_op {
 
 /* What executing came to. */
 enum hf_fabric_change {
-    HF_FABRIC_NOTHING,
-    HF_FABRIC_DEADLINE,
+    HF_FABRIC_NOTHING, /* for copies; also a deadline that hardly moved */
     HF_FABRIC_VALUE,
     HF_FABRIC_DELETED,
     HF_FABRIC_EMPTY
@@ -105,6 +107,9 @@ struct hf_fabric_outcome {
 /* Where records live. All functions are called on the fabric's thread; `store` is `user`. */
 struct hf_fabric_store {
     void *user;
+    /* An event begins; no pointer to a record is kept over its end. Both may be NULL. */
+    void (*begin)(void *user, uint64_t now_ms);
+    void (*end)(void *user);
     struct hf_fabric_record *(*find)(void *user, struct hf_slice id, uint64_t hash);
     /* A new empty record; NULL when full. */
     struct hf_fabric_record *(*create)(void *user, struct hf_slice id, uint64_t hash);
@@ -112,7 +117,7 @@ struct hf_fabric_store {
     void (*clear)(void *user, struct hf_fabric_record *record); /* its content; it stays */
     struct hf_slice (*id)(void *user, const struct hf_fabric_record *record);
     /* The next record behind *cursor (0 = start), NULL and *cursor = 0 at the end. Records that
-     * stay throughout are met once; others at most once. */
+     * stay throughout are met, seldom twice. Pointers to other records end with the call. */
     struct hf_fabric_record *(*next)(void *user, uint64_t *cursor);
     /* The whole content as bytes, deadlines as time left; valid until the next call. */
     struct hf_slice (*image)(void *user, const struct hf_fabric_record *record);
@@ -128,6 +133,12 @@ struct hf_fabric_host {
     void (*complete)(void *user, struct hf_fabric_op *op);
     /* Bytes wait for the peer: hf_fabric_pull. */
     void (*wake)(void *user, unsigned peer);
+    /* The two below may be NULL. The operation goes to another node, and its request is empty: its
+     * bytes, borrowed until complete. */
+    struct hf_slice (*encode)(void *user, struct hf_fabric_op *op);
+    /* It was executed here just now and is to wait: what came of it must outlive the store's next
+     * change. */
+    void (*keep)(void *user, struct hf_fabric_op *op);
 };
 
 /* What the fabric counts: one row gives field, metric and help. */

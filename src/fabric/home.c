@@ -155,7 +155,7 @@ static void expire_requests(struct hf_fabric *f, struct hf_activity *activity, u
         uint64_t number = request->number;
         drop_request(activity, request);
         hf_home_forget_step(activity);
-        hf_home_reply(f, hf_activity_id(activity), origin, number, HF_FABRIC_UNSURE);
+        hf_home_reply(f, hf_activity_id(activity), origin, number, HF_FABRIC_RETRY);
     }
     activity->deciding = false;
     hf_home_advance(f, activity);

@@ -23,10 +23,9 @@ enum {
     HF_FABRIC_LEAP = 256,      /* more epochs than a cut-off home grants to one record in a lease */
     HF_FABRIC_BRAKE_MOVES = 3, /* more moves than this in */
     HF_FABRIC_BRAKE_WINDOW_MS = 2000,
-    HF_FABRIC_BRAKE_PIN_MS = 5000,     /* pin a record for this long */
-    HF_FABRIC_DEADLINE_STEP_MS = 1000, /* a deadline is sent when it moved by this, or by 1 % */
-    HF_FABRIC_REQUESTS_MAX = 64,       /* waiting at a home for one record */
-    HF_FABRIC_RELAYED_MAX = 4096,      /* relayed to one owner, and remembered in case it ends */
+    HF_FABRIC_BRAKE_PIN_MS = 5000, /* pin a record for this long */
+    HF_FABRIC_REQUESTS_MAX = 64,   /* waiting at a home for one record */
+    HF_FABRIC_RELAYED_MAX = 4096,  /* relayed to one owner, and remembered in case it ends */
 };
 
 enum hf_peer_status { HF_PEER_DEAD, HF_PEER_SYNCING, HF_PEER_READY, HF_PEER_LEAVING };
@@ -161,7 +160,8 @@ struct hf_fabric {
     uint32_t epoch_high[HF_FABRIC_BUCKETS];
     struct hf_peer peers[HF_RANK_NODES_MAX];
     struct hf_list dirty[HF_FABRIC_DIRTY];
-    struct hf_list writes, deletes, waiting; /* ops by patience: 20, 100, 250 ms */
+    struct hf_list writes, deletes; /* executed ops by patience: 20, 100 ms */
+    struct hf_list waiting, patient; /* parked ones: reads 250 ms, writes 3 s */
     struct hf_list active[HF_FABRIC_ACTIVE];
     size_t active_count;
     uint64_t round; /* counts hf_activity_each */
@@ -284,6 +284,8 @@ void hf_copies_tick(struct hf_fabric *f);
 void hf_operation_start(struct hf_fabric *f, struct hf_fabric_op *op);
 void hf_operation_finish(struct hf_fabric *f, struct hf_fabric_op *op,
                          enum hf_fabric_status status);
+/* An operation that was executed waits from here on. */
+void hf_operation_keep(struct hf_fabric *f, struct hf_fabric_op *op);
 void hf_operation_result(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 void hf_operation_grant(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 /* Goes on with the parked operations of a record: here if it is ours, else by asking its home. */

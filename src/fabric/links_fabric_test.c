@@ -176,9 +176,18 @@ static void start(unsigned number)
                                                 .activities_max = 1000,
                                                 .queue_size_max = 4 << 20,
                                                 .image_size_max = 1 << 20};
-    const struct hf_fabric_store store = {member, find,  create, drop, clear,  id_of,
-                                          next,   image, load,   load, execute};
-    const struct hf_fabric_host host = {member, complete, wake};
+    const struct hf_fabric_store store = {.user = member,
+                                          .find = find,
+                                          .create = create,
+                                          .remove = drop,
+                                          .clear = clear,
+                                          .id = id_of,
+                                          .next = next,
+                                          .image = image,
+                                          .load = load,
+                                          .change = load,
+                                          .execute = execute};
+    const struct hf_fabric_host host = {.user = member, .complete = complete, .wake = wake};
     const struct hf_links_settings links = {.rank = &rank,
                                             .addresses = addresses,
                                             .bind = &addresses[number],

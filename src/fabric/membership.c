@@ -170,7 +170,7 @@ void hf_membership_rejoin(struct hf_fabric *f, enum hf_peer_status status)
     hf_copies_lapsed(f);
     f->status = status;
     f->incarnation++;
-    f->generation++;
+    f->generation = (uint16_t)((f->generation + 1) % HF_FABRIC_GENERATIONS);
     for (unsigned i = 0; i < f->rank->count; i++) {
         f->peers[i].ready_asked = f->peers[i].ready_yes = false;
         f->peers[i].sync.done_view = 0;

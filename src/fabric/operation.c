@@ -21,13 +21,21 @@ static void unpark(struct hf_fabric_op *op)
     hf_list_remove(&op->timed);
 }
 
+void hf_operation_keep(struct hf_fabric *f, struct hf_fabric_op *op)
+{
+    if (op->user != NULL && f->host.keep != NULL)
+        f->host.keep(f->host.user, op);
+}
+
 static void ask_home(struct hf_fabric *f, struct hf_activity *activity, struct hf_fabric_op *op)
 {
     int home = hf_membership_home(f, activity->hash);
-    struct hf_wire_message m = {.type = HF_WIRE_REQUEST, .id = op->id, .bytes = op->request};
+    struct hf_wire_message m = {.type = HF_WIRE_REQUEST, .id = op->id};
     struct hf_fabric_record *record = hf_record_find(f, op->id, op->hash);
     if (home < 0 || activity->retry_ms > f->now_ms)
         return;
+    if (op->request.size == 0 && f->host.encode != NULL)
+        op->request = f->host.encode(f->host.user, op);
     hf_record_describe(f, record, false, &m);
     m.number = activity->asked_number = ++f->number;
     m.flags = op->flags;
@@ -87,9 +95,10 @@ static void park(struct hf_fabric *f, struct hf_fabric_op *op)
     struct hf_activity *activity = hf_activity_ensure(f, op->id, op->hash);
     if (activity == NULL)
         return hf_operation_finish(f, op, HF_FABRIC_FULL);
-    op->deadline_ms = f->now_ms + HF_FABRIC_OPERATION_MS;
+    bool reads = op->flags & HF_FABRIC_READS;
+    op->deadline_ms = f->now_ms + (reads ? HF_FABRIC_OPERATION_MS : HF_FABRIC_WRITE_MS);
     hf_list_push_back(&activity->parked, &op->node);
-    hf_list_push_back(&f->waiting, &op->timed);
+    hf_list_push_back(reads ? &f->waiting : &f->patient, &op->timed);
     hf_operation_advance(f, activity);
     hf_activity_settle(f, activity);
 }
@@ -233,13 +242,19 @@ static void give_up(struct hf_fabric *f, struct hf_fabric_op *op)
         hf_activity_settle(f, activity);
 }
 
-void hf_operation_tick(struct hf_fabric *f)
+static void expire(struct hf_fabric *f, struct hf_list *list)
 {
-    while (!hf_list_empty(&f->waiting)) {
-        struct hf_fabric_op *op = hf_container_of(f->waiting.next, struct hf_fabric_op, timed);
+    while (!hf_list_empty(list)) {
+        struct hf_fabric_op *op = hf_container_of(list->next, struct hf_fabric_op, timed);
         if (op->deadline_ms > f->now_ms)
             break;
         give_up(f, op);
     }
+}
+
+void hf_operation_tick(struct hf_fabric *f)
+{
+    expire(f, &f->waiting);
+    expire(f, &f->patient);
     hf_activity_each(f, advance, 0);
 }

@@ -62,18 +62,6 @@ void hf_owner_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabri
         finish_remote(f, made, status);
 }
 
-static bool deadline_moved_enough(const struct hf_fabric *f, const struct hf_fabric_record *record)
-{
-    uint64_t now = record->deadline_ms, sent = record->sent_deadline_ms;
-    if (now == 0 || sent == 0)
-        return now != sent;
-    uint64_t moved = now > sent ? now - sent : sent - now;
-    uint64_t left = now > f->now_ms ? now - f->now_ms : 0;
-    uint64_t step =
-        left / 100 < HF_FABRIC_DEADLINE_STEP_MS ? HF_FABRIC_DEADLINE_STEP_MS : left / 100;
-    return moved > step;
-}
-
 /* Forgets a record that expired or holds nothing, here and at the backups. */
 static void forget(struct hf_fabric *f, struct hf_fabric_record *record, uint64_t hash)
 {
@@ -96,7 +84,6 @@ static void replicate_change(struct hf_fabric *f, struct hf_fabric_record *recor
     struct hf_wire_message m = {.kind = HF_WIRE_IMAGE, .base = record->version};
     bool first = record->version.sequence == 0;
     record->version.sequence++;
-    record->sent_deadline_ms = record->deadline_ms;
     if (outcome->change == HF_FABRIC_DELETED) {
         m.kind = HF_WIRE_DELETED;
         op->deletes = op->wants_all = true;
@@ -114,10 +101,10 @@ static void replicate_change(struct hf_fabric *f, struct hf_fabric_record *recor
 static void read_done(struct hf_fabric *f, struct hf_fabric_op *op)
 {
     struct hf_fabric_op *write = hf_copies_unconfirmed(f, op);
-    if (write != NULL && !f->settings.acknowledge_memory)
-        hf_list_push_back(&write->followers, &op->node);
-    else
-        hf_copies_finish(f, op, HF_FABRIC_OK);
+    if (write == NULL || f->settings.acknowledge_memory)
+        return hf_copies_finish(f, op, HF_FABRIC_OK);
+    hf_operation_keep(f, op);
+    hf_list_push_back(&write->followers, &op->node);
 }
 
 static void keep_reply(struct made *made, struct hf_slice reply)
@@ -143,10 +130,7 @@ void hf_owner_execute(struct hf_fabric *f, struct hf_fabric_record *record, stru
         forget(f, record, op->hash);
         return hf_copies_finish(f, op, HF_FABRIC_OK);
     }
-    bool touch = outcome.change == HF_FABRIC_DEADLINE;
-    bool little = touch && !deadline_moved_enough(f, record);
-    f->counts.touches_saved += little;
-    if (outcome.change == HF_FABRIC_NOTHING || little)
+    if (outcome.change == HF_FABRIC_NOTHING)
         return read_done(f, op);
     replicate_change(f, record, op, &outcome);
 }
@@ -208,7 +192,6 @@ void hf_owner_install(struct hf_fabric *f, struct hf_fabric_record *record, stru
     record->state = HF_RECORD_OWNER;
     record->owner = (uint16_t)f->self;
     record->generation = f->generation;
-    record->sent_deadline_ms = record->deadline_ms;
     if (fresh)
         return;
     struct made *made = make(id, hash, none, HF_OP_RELEASE);

@@ -8,6 +8,8 @@ enum { SWEPT = 200 }; /* records looked at for their deadlines in a tick */
 static void sweep_one(struct hf_fabric *f, struct hf_fabric_record *record)
 {
     uint64_t deadline_ms = record->deadline_ms;
+    if (record->state == HF_RECORD_OWNER && !hf_record_owned(f, record))
+        record->state = HF_RECORD_BACKUP; /* before its generation comes again */
     if (deadline_ms == 0 || deadline_ms > f->now_ms)
         return;
     uint64_t hash = hf_rank_hash(f->store.id(f->store.user, record));

@@ -1,0 +1,418 @@
+#include "fabric/records.h"
+#include "base/assert.h"
+#include "store/blob.h"
+#include <errno.h>
+#include <stdlib.h>
+
+enum {
+    CHAINS = 256,
+    OWNER_BITS = 7,       /* of the store's owner: the node; above them the generation */
+    INDEX_BITS = 16,      /* of a cursor: the place in its bucket */
+    EMPTY_MS = 10 * 1000, /* a granted record may be without keys for this long */
+    BYTES_FIRST = 64 * 1024,
+};
+_Static_assert(HF_RANK_NODES_MAX <= 1 << OWNER_BITS, "a node fits");
+_Static_assert(HF_FABRIC_GENERATIONS <= 1 << (16 - OWNER_BITS), "a generation fits");
+
+struct slot {
+    struct hf_list node; /* its chain, or the free ones */
+    struct hf_fabric_record record, stored;
+    bool cleared; /* its keys are to go */
+    uint64_t id_hash;
+    uint16_t id_size;
+    char id[HF_STORE_ID_MAX];
+};
+
+struct bytes { /* owned; grows to the largest need */
+    char *start;
+    size_t room;
+};
+
+struct hf_records {
+    struct hf_records_settings settings;
+    uint64_t now_ms, refused;
+    struct hf_list chains[CHAINS], unused;
+    unsigned used;
+    struct bytes image, delta;
+};
+
+static struct slot *slot_of(struct hf_fabric_record *record)
+{
+    return hf_container_of(record, struct slot, record);
+}
+
+static struct hf_slice id_of_slot(const struct slot *slot)
+{
+    return hf_slice(slot->id, slot->id_size);
+}
+
+/* ---- unpacking and writing back ---- */
+
+static void unpack(const struct hf_store_record *from, struct hf_fabric_record *record)
+{
+    *record = (struct hf_fabric_record){
+        .version = from->version,
+        .deadline_ms = from->deadline_ms == HF_DEADLINE_NEVER ? 0 : from->deadline_ms,
+        .owner = from->owner & ((1 << OWNER_BITS) - 1),
+        .generation = (uint16_t)(from->owner >> OWNER_BITS),
+        .state = (uint8_t)from->state,
+    };
+}
+
+static bool has_keys(const struct hf_fabric_record *record)
+{
+    return record->state == HF_RECORD_OWNER || record->state == HF_RECORD_BACKUP;
+}
+
+static bool same(const struct hf_fabric_record *a, const struct hf_fabric_record *b)
+{
+    bool deadline = has_keys(a) || a->deadline_ms == b->deadline_ms; /* keys have their own */
+    return a->state == b->state && a->owner == b->owner && a->generation == b->generation &&
+           hf_version_equal(a->version, b->version) && deadline;
+}
+
+static void assign(struct hf_records *records, struct slot *slot, enum hf_record_state state)
+{
+    const struct hf_fabric_record *record = &slot->record;
+    uint64_t deadline_ms = record->deadline_ms == 0 ? HF_DEADLINE_NEVER : record->deadline_ms;
+    struct hf_store_role role = {
+        .state = state,
+        .version = record->version,
+        .owner = (uint16_t)(record->owner | record->generation << OWNER_BITS),
+        .deadline_ms = state == HF_RECORD_OWNER ? records->now_ms + EMPTY_MS : deadline_ms,
+    };
+    enum hf_store_status status = hf_store_assign(records->settings.store, id_of_slot(slot),
+                                                  slot->id_hash, &role, records->now_ms);
+    records->refused += status != HF_STORE_OK && state != HF_RECORD_NONE;
+}
+
+static void write_back(struct hf_records *records, struct slot *slot)
+{
+    bool drops = slot->cleared && slot->record.state == HF_RECORD_OWNER &&
+                 slot->stored.state != HF_RECORD_NONE;
+    if (slot->record.state == HF_RECORD_NONE || (!drops && same(&slot->record, &slot->stored)))
+        return;
+    if (drops)
+        assign(records, slot, HF_RECORD_POINTER);
+    assign(records, slot, (enum hf_record_state)slot->record.state);
+    slot->stored = slot->record;
+    slot->cleared = false;
+}
+
+static void give_back(struct hf_records *records, struct slot *slot)
+{
+    hf_list_remove(&slot->node);
+    hf_list_push_front(&records->unused, &slot->node);
+    records->used--;
+}
+
+static void settle(struct hf_records *records)
+{
+    for (unsigned i = 0; i < CHAINS && records->used > 0; i++) {
+        while (!hf_list_empty(&records->chains[i])) {
+            struct slot *slot = hf_container_of(records->chains[i].next, struct slot, node);
+            write_back(records, slot);
+            give_back(records, slot);
+        }
+    }
+}
+
+static void begin(void *user, uint64_t now_ms)
+{
+    ((struct hf_records *)user)->now_ms = now_ms;
+}
+
+static void end(void *user)
+{
+    settle(user);
+}
+
+/* ---- finding ---- */
+
+static struct slot *known(struct hf_records *records, struct hf_slice id, uint64_t id_hash)
+{
+    HF_LIST_EACH(&records->chains[id_hash % CHAINS], node)
+    {
+        struct slot *slot = hf_container_of(node, struct slot, node);
+        if (slot->id_hash == id_hash && hf_slice_equal(id_of_slot(slot), id))
+            return slot;
+    }
+    return NULL;
+}
+
+static struct slot *take(struct hf_records *records, struct hf_slice id, uint64_t id_hash)
+{
+    struct hf_list *node = hf_list_pop_front(&records->unused);
+    struct slot *slot =
+        node != NULL ? hf_container_of(node, struct slot, node) : malloc(sizeof(*slot));
+    if (slot == NULL)
+        return NULL;
+    slot->record = slot->stored = (struct hf_fabric_record){0};
+    slot->cleared = false;
+    slot->id_hash = id_hash;
+    slot->id_size = (uint16_t)id.size;
+    memcpy(slot->id, id.bytes, id.size);
+    hf_list_init(&slot->node);
+    hf_list_push_front(&records->chains[id_hash % CHAINS], &slot->node);
+    records->used++;
+    return slot;
+}
+
+static uint64_t hash_of(const struct hf_records *records, struct hf_slice id)
+{
+    return hf_store_hash(records->settings.hash_key, id);
+}
+
+static struct hf_fabric_record *find(void *user, struct hf_slice id, uint64_t hash)
+{
+    struct hf_records *records = user;
+    uint64_t id_hash = hash_of(records, id);
+    struct slot *slot = known(records, id, id_hash);
+    struct hf_store_record found;
+    if (slot != NULL)
+        return &slot->record;
+    if (!hf_store_find(records->settings.store, id, id_hash, records->now_ms, &found))
+        return NULL;
+    slot = take(records, id, id_hash);
+    if (slot == NULL)
+        return NULL;
+    unpack(&found, &slot->record);
+    slot->stored = slot->record;
+    return &slot->record;
+}
+
+static struct hf_fabric_record *create(void *user, struct hf_slice id, uint64_t hash)
+{
+    struct slot *slot = take(user, id, hash_of(user, id));
+    return slot != NULL ? &slot->record : NULL;
+}
+
+static void drop(void *user, struct hf_fabric_record *record)
+{
+    struct slot *slot = slot_of(record);
+    assign(user, slot, HF_RECORD_NONE);
+    give_back(user, slot);
+}
+
+static void clear(void *user, struct hf_fabric_record *record)
+{
+    slot_of(record)->cleared = true;
+}
+
+static struct hf_slice id_of(void *user, const struct hf_fabric_record *record)
+{
+    return id_of_slot(hf_container_of(record, const struct slot, record));
+}
+
+/* ---- walking: a cursor is a bucket of the store, and a place in it ---- */
+
+struct step {
+    struct hf_records *records;
+    unsigned left;
+    struct slot *found;
+};
+
+static bool visit(void *user, const struct hf_store_record *seen)
+{
+    struct step *step = user;
+    if (step->left-- > 0)
+        return true;
+    step->found = take(step->records, seen->id, seen->id_hash);
+    if (step->found != NULL) {
+        unpack(seen, &step->found->record);
+        step->found->stored = step->found->record;
+    }
+    return false;
+}
+
+static struct hf_fabric_record *next(void *user, uint64_t *cursor)
+{
+    struct hf_records *records = user;
+    uint64_t bucket = *cursor >> INDEX_BITS, index = *cursor & ((1 << INDEX_BITS) - 1);
+    settle(records); /* whoever walks holds no other record */
+    for (;;) {
+        struct step step = {records, (unsigned)index, NULL};
+        struct hf_store_scan scan = {visit, &step, records->now_ms, 1, -1};
+        uint64_t at = bucket;
+        hf_store_scan(records->settings.store, &at, &scan);
+        if (step.found != NULL) {
+            *cursor = bucket << INDEX_BITS | (index + 1);
+            return &step.found->record;
+        }
+        if (at == 0)
+            break;
+        bucket = at;
+        index = 0;
+    }
+    *cursor = 0;
+    return NULL;
+}
+
+/* ---- content ---- */
+
+static struct hf_slice encode(struct hf_records *records, const struct hf_store_key *key,
+                              enum hf_blob_part part, struct bytes *bytes)
+{
+    for (;;) {
+        struct hf_blob_out out = {bytes->start, bytes->room, 0};
+        enum hf_store_status status =
+            hf_blob_encode(records->settings.store, key, part, records->now_ms, &out);
+        if (status == HF_STORE_OK)
+            return hf_slice(bytes->start, out.size);
+        if (status != HF_STORE_TOO_LARGE)
+            return hf_slice(NULL, 0);
+        size_t room = out.size > BYTES_FIRST ? out.size : BYTES_FIRST;
+        char *start = realloc(bytes->start, room);
+        if (start == NULL)
+            return hf_slice(NULL, 0);
+        *bytes = (struct bytes){start, room};
+    }
+}
+
+static struct hf_slice image(void *user, const struct hf_fabric_record *record)
+{
+    struct hf_records *records = user;
+    const struct slot *slot = hf_container_of(record, const struct slot, record);
+    struct hf_store_key key = {.id = id_of_slot(slot), .id_hash = slot->id_hash};
+    return encode(records, &key, HF_BLOB_RECORD, &records->image);
+}
+
+static bool apply(struct hf_records *records, struct slot *slot, struct hf_slice blob, bool force)
+{
+    const struct hf_fabric_record *record = &slot->record;
+    struct hf_blob_apply how = {
+        .blob = blob,
+        .role = {.state = HF_RECORD_BACKUP, .version = record->version, .owner = record->owner},
+        .base = slot->stored.version,
+        .base_ms = records->now_ms,
+        .now_ms = records->now_ms,
+        .force = force,
+    };
+    if (hf_blob_apply(records->settings.store, id_of_slot(slot), slot->id_hash, &how) !=
+        HF_STORE_OK)
+        return false;
+    struct hf_store_record now;
+    if (!hf_store_find(records->settings.store, id_of_slot(slot), slot->id_hash, records->now_ms,
+                       &now))
+        return false; /* all of it had expired on the way */
+    unpack(&now, &slot->stored);
+    slot->record.deadline_ms = slot->stored.deadline_ms;
+    slot->cleared = false;
+    return true;
+}
+
+static bool load(void *user, struct hf_fabric_record *record, struct hf_slice blob)
+{
+    return apply(user, slot_of(record), blob, true);
+}
+
+static bool change(void *user, struct hf_fabric_record *record, struct hf_slice blob)
+{
+    return apply(user, slot_of(record), blob, false);
+}
+
+/* ---- executing ---- */
+
+/* What copies are told. A key that ends by a deadline set in the past is deleted like any other. */
+static void judge(struct hf_records *records, const struct hf_fabric_op *op,
+                  const struct hf_records_done *done, struct hf_fabric_outcome *outcome)
+{
+    switch (done->change.effect) {
+    case HF_STORE_NOTHING:
+        return;
+    case HF_STORE_DEADLINE:
+    case HF_STORE_VALUE:
+    case HF_STORE_GONE:
+        outcome->change = HF_FABRIC_VALUE;
+        outcome->delta =
+            encode(records, &done->key,
+                   done->change.effect == HF_STORE_DEADLINE ? HF_BLOB_DEADLINE : HF_BLOB_KEY,
+                   &records->delta);
+        return;
+    case HF_STORE_REMOVED:
+        outcome->change = op->flags & HF_FABRIC_READS || done->change.base.sequence == 0
+                              ? HF_FABRIC_EMPTY
+                              : HF_FABRIC_DELETED;
+        return;
+    case HF_STORE_TOMBED:
+        outcome->change = HF_FABRIC_DELETED;
+        return;
+    }
+}
+
+static void execute(void *user, struct hf_fabric_record *record, struct hf_fabric_op *op,
+                    struct hf_fabric_outcome *outcome)
+{
+    struct hf_records *records = user;
+    struct slot *slot = slot_of(record);
+    struct hf_store_write write = {.now_ms = records->now_ms, .fresh = record->version};
+    struct hf_records_done done = {0};
+    struct hf_store_record now;
+    write_back(records, slot);
+    write.owner = (uint16_t)(record->owner | record->generation << OWNER_BITS);
+    records->settings.execute(records->settings.user, op, &write, &done);
+    judge(records, op, &done, outcome);
+    outcome->reply = done.reply;
+    slot->stored = (struct hf_fabric_record){0};
+    bool found = hf_store_find(records->settings.store, id_of_slot(slot), slot->id_hash,
+                               records->now_ms, &now);
+    if (found)
+        unpack(&now, &slot->stored);
+    outcome->deadline_ms = slot->stored.deadline_ms;
+    if (outcome->change == HF_FABRIC_NOTHING && (!found || now.key_count == 0))
+        outcome->change = HF_FABRIC_EMPTY;
+}
+
+/* ---- life ---- */
+
+int hf_records_new(const struct hf_records_settings *settings, struct hf_records **ret_records)
+{
+    struct hf_records *records = calloc(1, sizeof(*records));
+    if (records == NULL)
+        return -ENOMEM;
+    REQUIRE(settings->store != NULL && settings->execute != NULL);
+    records->settings = *settings;
+    for (unsigned i = 0; i < CHAINS; i++)
+        hf_list_init(&records->chains[i]);
+    hf_list_init(&records->unused);
+    *ret_records = records;
+    return 0;
+}
+
+void hf_records_free(struct hf_records **records)
+{
+    struct hf_list *node;
+    if (*records == NULL)
+        return;
+    settle(*records);
+    while ((node = hf_list_pop_front(&(*records)->unused)) != NULL)
+        free(hf_container_of(node, struct slot, node));
+    free((*records)->image.start);
+    free((*records)->delta.start);
+    free(*records);
+    *records = NULL;
+}
+
+uint64_t hf_records_refused(const struct hf_records *records)
+{
+    return records->refused;
+}
+
+struct hf_fabric_store hf_records_store(struct hf_records *records)
+{
+    return (struct hf_fabric_store){
+        .user = records,
+        .begin = begin,
+        .end = end,
+        .find = find,
+        .create = create,
+        .remove = drop,
+        .clear = clear,
+        .id = id_of,
+        .next = next,
+        .image = image,
+        .load = load,
+        .change = change,
+        .execute = execute,
+    };
+}
