@@ -167,7 +167,7 @@ def memory(options):
 def measure(options):
     cpu = lambda r: r["cpu_us"]
     p50, p99 = (lambda r: r["latency_us"]["p50"]), (lambda r: r["latency_us"]["p99"])
-    get = rounds_of(options, "session GET", False, lambda pair: pair.load(*timed(options, "--operation", "get")))
+    get = rounds_of(options, "session GET", True, lambda pair: pair.load(*timed(options, "--operation", "get")))
     put = rounds_of(options, "session SET", True, lambda pair: pair.load(*timed(options, "--operation", "set")))
     kept = rounds_of(options, "session SET with a copy", True,
                      lambda pair: pair.load(*timed(options, "--operation", pair.wait_operation)))
