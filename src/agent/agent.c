@@ -23,7 +23,7 @@ struct hf_agent {
     const struct hf_agent_config *config; /* borrowed: in force */
     const struct hf_agent_config *first;  /* borrowed: whose patterns are in force */
     struct hf_store *store;               /* owned, as all below */
-    struct hf_peering *peering; /* NULL: mode: local */
+    struct hf_peering *peering;           /* NULL: mode: local */
     struct hf_sessions *sessions;
     struct hf_door *redis, *memcached; /* NULL = not served */
     struct hf_timer tick, drain;
@@ -91,11 +91,22 @@ static int open_peering(struct hf_agent *agent, struct hf_agent_error *error)
                       : 0;
 }
 
+static void dropped(void *user, enum hf_store_drop why, struct hf_slice id,
+                    enum hf_record_state state, struct hf_version version)
+{
+    struct hf_agent *agent = user;
+    if (agent->peering != NULL)
+        hf_peering_dropped(agent->peering, why, id, state, version);
+}
+
 static int make_store(struct hf_agent *agent, struct hf_agent_error *error)
 {
     const struct hf_agent_config *config = agent->config;
-    struct hf_store_options options = {
-        .memory = config->memory, .full = config->when_full, .now_ms = hf_loop_now_ms(agent->loop)};
+    struct hf_store_options options = {.memory = config->memory,
+                                       .full = config->when_full,
+                                       .now_ms = hf_loop_now_ms(agent->loop),
+                                       .dropped = dropped,
+                                       .user = agent};
     if (config->replication.on)
         options.grace_ms = HF_FABRIC_GRACE_MS;
     hf_random_bytes(agent->hash_key, sizeof(agent->hash_key));
@@ -230,9 +241,10 @@ static void warn_of_rest(const struct hf_agent *agent, const struct hf_agent_con
         !hf_address_equal(&old->memcached, &config->memcached))
         hf_warning("%s: redis and memcached stay where they are until a restart", file);
     if (!hf_agent_config_same_replication(agent->first, config))
-        hf_warning("%s: mode, peer, peer_key_file, peers, backups, acknowledge and consistency stay "
-                   "what they are until a restart; restart one agent after the other",
-                   file);
+        hf_warning(
+            "%s: mode, peer, peer_key_file, peers, backups, acknowledge and consistency stay "
+            "what they are until a restart; restart one agent after the other",
+            file);
     if (!hf_address_equal(&old->process->admin_bind, &config->process->admin_bind))
         hf_warning("%s: admin.bind stays what it is until a restart", file);
 }

@@ -15,7 +15,8 @@ enum {
     PEERING_MAGIC = 0x50454552,
     EPOCH_MS = 60 * 1000,
 };
-static const uint64_t epoch_start_ms = UINT64_C(1735689600000); /* 2025-01-01, so that minutes fit */
+static const uint64_t epoch_start_ms =
+    UINT64_C(1735689600000); /* 2025-01-01, so that minutes fit */
 static const uint32_t epoch_floor_max = (1u << 24) - 1;
 _Static_assert((int)HF_AGENT_PEERS_MAX == (int)HF_RANK_NODES_MAX, "every configured peer fits");
 _Static_assert((int)HF_AGENT_KEY_SIZE == (int)HF_HELLO_KEY_SIZE, "one form of key");
@@ -226,8 +227,8 @@ int hf_peering_new(struct hf_loop *loop, const struct hf_peering_settings *setti
     peering->loop = loop;
     peering->configuration = &settings->config->replication;
     peering->tick.expired = tick;
-    peering->source = (struct hf_metrics_source){
-        .metrics = metrics, .count = ROWS, .values = peering->values};
+    peering->source =
+        (struct hf_metrics_source){.metrics = metrics, .count = ROWS, .values = peering->values};
     hf_metrics_register(&peering->source);
     fill_rank(peering);
     uint64_t incarnation = hf_random_u64() | 1;
@@ -306,6 +307,13 @@ void hf_peering_free(struct hf_peering **peering)
     free(gone);
 }
 
+void hf_peering_dropped(struct hf_peering *peering, enum hf_store_drop why, struct hf_slice id,
+                        enum hf_record_state state, struct hf_version version)
+{
+    hf_fabric_dropped(hf_replicated_fabric(peering->replicated), id, state, version,
+                      why == HF_STORE_EXPIRED);
+}
+
 /* ---- what others may know ---- */
 
 static void put(struct hf_peering *peering, enum row row, uint64_t value)
@@ -330,8 +338,8 @@ void hf_peering_publish(struct hf_peering *peering)
     put(peering, ROW_COMPLETE, hf_fabric_ready(fabric) && hf_fabric_complete(fabric));
     for (unsigned i = 0; i < peering->configuration->peer_count; i++) {
         bool self = i == peering->configuration->self;
-        bool up = !self && peering->sessions != NULL &&
-                  hf_links_up(peering->links, peering->numbers[i]);
+        bool up =
+            !self && peering->sessions != NULL && hf_links_up(peering->links, peering->numbers[i]);
         atomic_store_explicit(&peering->linked[i], up, memory_order_relaxed); /* as in put */
     }
 }

@@ -40,6 +40,9 @@ void hf_peering_close(struct hf_peering *peering);
  * the sessions. NULL is harmless. */
 void hf_peering_free(struct hf_peering **peering);
 
+/* What hf_store_options.dropped is told. */
+void hf_peering_dropped(struct hf_peering *peering, enum hf_store_drop why, struct hf_slice id,
+                        enum hf_record_state state, struct hf_version version);
 /* Copies what other threads read. */
 void hf_peering_publish(struct hf_peering *peering);
 

@@ -296,17 +296,39 @@ static void start(struct hf_replicated *replicated, struct pending *pending)
     hf_fabric_submit(replicated->fabric, &pending->op, replicated->now_ms);
 }
 
+/* A read of what is owned here, with nothing under way about it: the common case. */
+static bool read_at_once(struct hf_replicated *replicated, struct hf_sessions_call *call)
+{
+    const struct hf_store_key *key = &call->operation.key;
+    struct hf_operation_context context = {.store = replicated->settings.store,
+                                           .scratch = &replicated->scratch,
+                                           .write = {.now_ms = replicated->now_ms}};
+    struct hf_fabric_record record;
+    struct hf_operation_result result;
+    struct hf_store_change change;
+    if (hf_operation_writes(&call->operation) ||
+        !hf_records_look(replicated->records, key->id, key->id_hash, replicated->now_ms, &record) ||
+        !hf_fabric_readable(replicated->fabric, &record, key->id, hf_rank_hash(key->id),
+                            replicated->now_ms))
+        return false;
+    hf_operation_execute(&context, &call->operation, &result, &change);
+    hf_sessions_complete(call, &result);
+    return true;
+}
+
 static void submit(void *user, struct hf_sessions_call *call)
 {
     struct hf_replicated *replicated = user;
-    struct pending *pending = hf_slab_acquire(&replicated->slab);
     REQUIRE(HF_MAGIC_OK(replicated, REPLICATED_MAGIC));
+    hf_replicated_set_time(replicated, hf_sessions_now_ms(call->sessions));
+    if (read_at_once(replicated, call))
+        return;
+    struct pending *pending = hf_slab_acquire(&replicated->slab);
     if (pending == NULL) {
         struct hf_operation_result full = hf_operation_failed(HF_OPERATION_FULL);
         hf_sessions_complete(call, &full);
         return;
     }
-    hf_replicated_set_time(replicated, hf_sessions_now_ms(call->sessions));
     replicated->counts.under_way++;
     pending->call = call;
     pending->end_ms = replicated->now_ms + HF_REPLICATED_PATIENCE_MS;
@@ -396,11 +418,8 @@ static int make(struct hf_replicated *replicated, uint64_t now_ms)
     if (result < 0)
         return result;
     struct hf_fabric_store store = hf_records_store(replicated->records);
-    struct hf_fabric_host host = {.user = replicated,
-                                  .complete = complete,
-                                  .wake = wake,
-                                  .encode = encode,
-                                  .keep = keep};
+    struct hf_fabric_host host = {
+        .user = replicated, .complete = complete, .wake = wake, .encode = encode, .keep = keep};
     return hf_fabric_new(&settings->fabric, settings->rank, &store, &host, now_ms,
                          &replicated->fabric);
 }

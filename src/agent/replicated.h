@@ -15,11 +15,11 @@ enum {
 };
 
 struct hf_replicated_settings {
-    struct hf_store *store;            /* borrowed, as all pointers here */
-    const uint8_t *hash_key;           /* 16 bytes: the store's */
-    const struct hf_rank *rank;        /* the nodes */
+    struct hf_store *store;     /* borrowed, as all pointers here */
+    const uint8_t *hash_key;    /* 16 bytes: the store's */
+    const struct hf_rank *rank; /* the nodes */
     struct hf_fabric_settings fabric;
-    unsigned calls_max;                /* operations under way; beyond it they are refused FULL */
+    unsigned calls_max; /* operations under way; beyond it they are refused FULL */
     /* Bytes wait for the peer (hf_fabric_pull); may be NULL. */
     void (*wake)(void *user, unsigned peer);
     void *user;

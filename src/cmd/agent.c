@@ -124,9 +124,9 @@ static json_t *replication_document(const struct program *program)
     if (peering == NULL)
         return json_null();
     return json_pack("{s:s, s:b, s:b, s:i, s:o}", "self",
-                     replication->peers[replication->self].name, "ready",
-                     hf_peering_ready(peering), "complete", hf_peering_complete(peering),
-                     "backups", (int)replication->backups, "peers", peers_document(program));
+                     replication->peers[replication->self].name, "ready", hf_peering_ready(peering),
+                     "complete", hf_peering_complete(peering), "backups", (int)replication->backups,
+                     "peers", peers_document(program));
 }
 
 static json_t *status_document(void *user, const struct hf_admin_times *times)
@@ -140,8 +140,9 @@ static json_t *status_document(void *user, const struct hf_admin_times *times)
         (double)(times->now_ms - times->started_ms) / 1000.0, "generation",
         (json_int_t)config->generation, "config", config->file, "mode",
         program->first->replication.on ? "replicated" : "local", "listeners",
-        listeners_document(program), "replication", replication_document(program), "sessions", "owner", count(program, HF_AGENT_SESSIONS_OWNED),
-        "backup", count(program, HF_AGENT_SESSIONS_BACKUP), "tombstone",
+        listeners_document(program), "replication", replication_document(program), "sessions",
+        "owner", count(program, HF_AGENT_SESSIONS_OWNED), "backup",
+        count(program, HF_AGENT_SESSIONS_BACKUP), "tombstone",
         count(program, HF_AGENT_SESSIONS_TOMB), "keys", count(program, HF_AGENT_KEYS), "memory",
         "logical", count(program, HF_AGENT_BYTES_LOGICAL), "used",
         count(program, HF_AGENT_BYTES_USED), "limit", count(program, HF_AGENT_BYTES_LIMIT),

@@ -181,6 +181,22 @@ static int print_summary(const struct hf_config *config)
     return HF_EXIT_DONE;
 }
 
+static void print_peers(const struct hf_agent_replication *replication)
+{
+    char address[HF_ADDRESS_TEXT_MAX];
+    if (!replication->on)
+        return;
+    printf("  copies: %u, acknowledged by %s, %s%s\n", replication->backups,
+           replication->acknowledge_memory ? "memory" : "backup",
+           replication->consistent ? "consistent" : "available",
+           replication->has_key ? " (key)" : "");
+    for (unsigned i = 0; i < replication->peer_count; i++) {
+        hf_address_format(&replication->peers[i].address, address);
+        printf("  peer %s: %s%s\n", replication->peers[i].name, address,
+               i == replication->self ? " (this agent)" : "");
+    }
+}
+
 static void print_agent(const struct hf_agent_config *config)
 {
     const struct {
@@ -199,6 +215,7 @@ static void print_agent(const struct hf_agent_config *config)
         hf_address_format(rows[i].address, address);
         printf("  %s: %s\n", rows[i].name, address);
     }
+    print_peers(&config->replication);
 }
 
 static int check_agent(const char *file)

@@ -111,6 +111,12 @@ struct hf_fabric_op *hf_copies_unconfirmed(struct hf_fabric *f, const struct hf_
     return NULL;
 }
 
+bool hf_copies_pending(struct hf_fabric *f, struct hf_slice id, uint64_t hash)
+{
+    const struct hf_fabric_op of = {.id = id, .hash = hash};
+    return !hf_list_empty(dirty_chain(f, hash)) && hf_copies_unconfirmed(f, &of) != NULL;
+}
+
 /* A write waits for the backups. With nobody to wait for, it is told so. */
 void hf_copies_wait(struct hf_fabric *f, struct hf_fabric_op *op)
 {

@@ -133,6 +133,18 @@ void hf_fabric_submit(struct hf_fabric *f, struct hf_fabric_op *op, uint64_t now
     leave(f);
 }
 
+bool hf_fabric_readable(struct hf_fabric *f, const struct hf_fabric_record *record,
+                        struct hf_slice id, uint64_t hash, uint64_t now_ms)
+{
+    REQUIRE(HF_MAGIC_OK(f, HF_FABRIC_MAGIC));
+    if (f->depth > 0 || now_ms > f->now_ms + HF_FABRIC_AWAY_MS)
+        return false; /* the way through an event looks at more */
+    f->now_ms = now_ms > f->now_ms ? now_ms : f->now_ms;
+    bool alive = record->deadline_ms == 0 || record->deadline_ms > f->now_ms;
+    return alive && hf_fabric_serves(f, record, hash, f->now_ms) &&
+           !hf_copies_pending(f, id, hash) && hf_activity_find(f, id, hash) == NULL;
+}
+
 static void reset_link(struct hf_fabric *f, unsigned peer)
 {
     struct hf_peer *p = &f->peers[peer];

@@ -170,6 +170,11 @@ void hf_fabric_free(struct hf_fabric **fabric);
 
 /* Starts an operation; `complete` may be called before this returns. */
 void hf_fabric_submit(struct hf_fabric *fabric, struct hf_fabric_op *op, uint64_t now_ms);
+/* Whether a read of the record may be executed on the store past the fabric, as if it had been
+ * submitted: it is served here and now and no other operation on it waits. False also inside an
+ * event. `hash`: hf_rank_hash of the id. */
+bool hf_fabric_readable(struct hf_fabric *fabric, const struct hf_fabric_record *record,
+                        struct hf_slice id, uint64_t hash, uint64_t now_ms);
 void hf_fabric_tick(struct hf_fabric *fabric, uint64_t now_ms);
 
 /* A proved link to the peer begins; a link that was there before has ended. */
@@ -177,6 +182,12 @@ void hf_fabric_link_up(struct hf_fabric *fabric, unsigned peer, uint64_t now_ms)
 /* The link ended. `gone`: the peer's process certainly ended too (a refused connection, or another
  * incarnation answered), so its leases need not be waited for. */
 void hf_fabric_link_down(struct hf_fabric *fabric, unsigned peer, bool gone, uint64_t now_ms);
+/* The store has dropped the record by itself: its time was over, or memory was wanted. To be told
+ * at once, also from inside a call of the store: what is granted for it next must stand above. With
+ * `expired` an owner's copies go too. */
+void hf_fabric_dropped(struct hf_fabric *fabric, struct hf_slice id, enum hf_record_state state,
+                       struct hf_version version, bool expired);
+
 /* Takes whole frames; *ret_used tells how many bytes. False: the peer broke the protocol, close. */
 bool hf_fabric_receive(struct hf_fabric *fabric, unsigned peer, struct hf_slice bytes,
                        uint64_t now_ms, size_t *ret_used);

@@ -160,7 +160,7 @@ struct hf_fabric {
     uint32_t epoch_high[HF_FABRIC_BUCKETS];
     struct hf_peer peers[HF_RANK_NODES_MAX];
     struct hf_list dirty[HF_FABRIC_DIRTY];
-    struct hf_list writes, deletes; /* executed ops by patience: 20, 100 ms */
+    struct hf_list writes, deletes;  /* executed ops by patience: 20, 100 ms */
     struct hf_list waiting, patient; /* parked ones: reads 250 ms, writes 3 s */
     struct hf_list active[HF_FABRIC_ACTIVE];
     size_t active_count;
@@ -269,6 +269,8 @@ bool hf_copies_replicate(struct hf_fabric *f, struct hf_fabric_record *record, u
 /* Sends to every peer that is to hold the record; the operation then needs their word. */
 void hf_copies_out(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_fabric_op *op,
                    struct hf_wire_message *m);
+/* Whether there is one of that record. */
+bool hf_copies_pending(struct hf_fabric *f, struct hf_slice id, uint64_t hash);
 struct hf_fabric_op *hf_copies_unconfirmed(struct hf_fabric *f, const struct hf_fabric_op *op);
 void hf_copies_wait(struct hf_fabric *f, struct hf_fabric_op *op);
 void hf_copies_acked(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);

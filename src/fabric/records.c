@@ -7,7 +7,6 @@
 enum {
     CHAINS = 256,
     OWNER_BITS = 7,       /* of the store's owner: the node; above them the generation */
-    INDEX_BITS = 16,      /* of a cursor: the place in its bucket */
     EMPTY_MS = 10 * 1000, /* a granted record may be without keys for this long */
     BYTES_FIRST = 64 * 1024,
 };
@@ -15,7 +14,8 @@ _Static_assert(HF_RANK_NODES_MAX <= 1 << OWNER_BITS, "a node fits");
 _Static_assert(HF_FABRIC_GENERATIONS <= 1 << (16 - OWNER_BITS), "a generation fits");
 
 struct slot {
-    struct hf_list node; /* its chain, or the free ones */
+    struct hf_list chain; /* by hash */
+    struct hf_list node;  /* those in use, or the unused ones */
     struct hf_fabric_record record, stored;
     bool cleared; /* its keys are to go */
     uint64_t id_hash;
@@ -31,8 +31,7 @@ struct bytes { /* owned; grows to the largest need */
 struct hf_records {
     struct hf_records_settings settings;
     uint64_t now_ms, refused;
-    struct hf_list chains[CHAINS], unused;
-    unsigned used;
+    struct hf_list chains[CHAINS], used, unused;
     struct bytes image, delta;
 };
 
@@ -71,7 +70,7 @@ static bool same(const struct hf_fabric_record *a, const struct hf_fabric_record
            hf_version_equal(a->version, b->version) && deadline;
 }
 
-static void assign(struct hf_records *records, struct slot *slot, enum hf_record_state state)
+static bool assign(struct hf_records *records, struct slot *slot, enum hf_record_state state)
 {
     const struct hf_fabric_record *record = &slot->record;
     uint64_t deadline_ms = record->deadline_ms == 0 ? HF_DEADLINE_NEVER : record->deadline_ms;
@@ -83,14 +82,14 @@ static void assign(struct hf_records *records, struct slot *slot, enum hf_record
     };
     enum hf_store_status status = hf_store_assign(records->settings.store, id_of_slot(slot),
                                                   slot->id_hash, &role, records->now_ms);
-    records->refused += status != HF_STORE_OK && state != HF_RECORD_NONE;
+    records->refused += status != HF_STORE_OK;
+    return status == HF_STORE_OK;
 }
 
 static void write_back(struct hf_records *records, struct slot *slot)
 {
-    bool drops = slot->cleared && slot->record.state == HF_RECORD_OWNER &&
-                 slot->stored.state != HF_RECORD_NONE;
-    if (slot->record.state == HF_RECORD_NONE || (!drops && same(&slot->record, &slot->stored)))
+    bool drops = slot->cleared && has_keys(&slot->record) && has_keys(&slot->stored);
+    if (!drops && same(&slot->record, &slot->stored))
         return;
     if (drops)
         assign(records, slot, HF_RECORD_POINTER);
@@ -101,19 +100,17 @@ static void write_back(struct hf_records *records, struct slot *slot)
 
 static void give_back(struct hf_records *records, struct slot *slot)
 {
+    hf_list_remove(&slot->chain);
     hf_list_remove(&slot->node);
     hf_list_push_front(&records->unused, &slot->node);
-    records->used--;
 }
 
 static void settle(struct hf_records *records)
 {
-    for (unsigned i = 0; i < CHAINS && records->used > 0; i++) {
-        while (!hf_list_empty(&records->chains[i])) {
-            struct slot *slot = hf_container_of(records->chains[i].next, struct slot, node);
-            write_back(records, slot);
-            give_back(records, slot);
-        }
+    while (!hf_list_empty(&records->used)) {
+        struct slot *slot = hf_container_of(records->used.next, struct slot, node);
+        write_back(records, slot);
+        give_back(records, slot);
     }
 }
 
@@ -133,7 +130,7 @@ static struct slot *known(struct hf_records *records, struct hf_slice id, uint64
 {
     HF_LIST_EACH(&records->chains[id_hash % CHAINS], node)
     {
-        struct slot *slot = hf_container_of(node, struct slot, node);
+        struct slot *slot = hf_container_of(node, struct slot, chain);
         if (slot->id_hash == id_hash && hf_slice_equal(id_of_slot(slot), id))
             return slot;
     }
@@ -153,9 +150,21 @@ static struct slot *take(struct hf_records *records, struct hf_slice id, uint64_
     slot->id_size = (uint16_t)id.size;
     memcpy(slot->id, id.bytes, id.size);
     hf_list_init(&slot->node);
-    hf_list_push_front(&records->chains[id_hash % CHAINS], &slot->node);
-    records->used++;
+    hf_list_init(&slot->chain);
+    hf_list_push_front(&records->used, &slot->node);
+    hf_list_push_front(&records->chains[id_hash % CHAINS], &slot->chain);
     return slot;
+}
+
+/* A record that is there must not look as if it were not: that would be a false miss. */
+static struct hf_fabric_record *show(struct hf_records *records,
+                                     const struct hf_store_record *found)
+{
+    struct slot *slot = take(records, found->id, found->id_hash);
+    REQUIRE(slot != NULL);
+    unpack(found, &slot->record);
+    slot->stored = slot->record;
+    return &slot->record;
 }
 
 static uint64_t hash_of(const struct hf_records *records, struct hf_slice id)
@@ -163,6 +172,7 @@ static uint64_t hash_of(const struct hf_records *records, struct hf_slice id)
     return hf_store_hash(records->settings.hash_key, id);
 }
 
+/* Expired ones too: their end is the fabric's to decide and to tell. */
 static struct hf_fabric_record *find(void *user, struct hf_slice id, uint64_t hash)
 {
     struct hf_records *records = user;
@@ -171,20 +181,25 @@ static struct hf_fabric_record *find(void *user, struct hf_slice id, uint64_t ha
     struct hf_store_record found;
     if (slot != NULL)
         return &slot->record;
-    if (!hf_store_find(records->settings.store, id, id_hash, records->now_ms, &found))
+    if (!hf_store_find(records->settings.store, id, id_hash, 0, &found))
         return NULL;
-    slot = take(records, id, id_hash);
-    if (slot == NULL)
-        return NULL;
-    unpack(&found, &slot->record);
-    slot->stored = slot->record;
-    return &slot->record;
+    return show(records, &found);
 }
 
+/* Takes its place in the store at once, as a pointer to nobody, so that a full one says so here and
+ * not when others were told of the record. Left in state NONE it goes again. */
 static struct hf_fabric_record *create(void *user, struct hf_slice id, uint64_t hash)
 {
-    struct slot *slot = take(user, id, hash_of(user, id));
-    return slot != NULL ? &slot->record : NULL;
+    struct hf_records *records = user;
+    struct slot *slot = take(records, id, hash_of(records, id));
+    if (slot == NULL)
+        return NULL;
+    if (!assign(records, slot, HF_RECORD_POINTER)) {
+        give_back(records, slot);
+        return NULL;
+    }
+    slot->stored.state = HF_RECORD_POINTER;
+    return &slot->record;
 }
 
 static void drop(void *user, struct hf_fabric_record *record)
@@ -204,48 +219,12 @@ static struct hf_slice id_of(void *user, const struct hf_fabric_record *record)
     return id_of_slot(hf_container_of(record, const struct slot, record));
 }
 
-/* ---- walking: a cursor is a bucket of the store, and a place in it ---- */
-
-struct step {
-    struct hf_records *records;
-    unsigned left;
-    struct slot *found;
-};
-
-static bool visit(void *user, const struct hf_store_record *seen)
-{
-    struct step *step = user;
-    if (step->left-- > 0)
-        return true;
-    step->found = take(step->records, seen->id, seen->id_hash);
-    if (step->found != NULL) {
-        unpack(seen, &step->found->record);
-        step->found->stored = step->found->record;
-    }
-    return false;
-}
-
 static struct hf_fabric_record *next(void *user, uint64_t *cursor)
 {
     struct hf_records *records = user;
-    uint64_t bucket = *cursor >> INDEX_BITS, index = *cursor & ((1 << INDEX_BITS) - 1);
+    struct hf_store_record found;
     settle(records); /* whoever walks holds no other record */
-    for (;;) {
-        struct step step = {records, (unsigned)index, NULL};
-        struct hf_store_scan scan = {visit, &step, records->now_ms, 1, -1};
-        uint64_t at = bucket;
-        hf_store_scan(records->settings.store, &at, &scan);
-        if (step.found != NULL) {
-            *cursor = bucket << INDEX_BITS | (index + 1);
-            return &step.found->record;
-        }
-        if (at == 0)
-            break;
-        bucket = at;
-        index = 0;
-    }
-    *cursor = 0;
-    return NULL;
+    return hf_store_next(records->settings.store, cursor, 0, &found) ? show(records, &found) : NULL;
 }
 
 /* ---- content ---- */
@@ -274,9 +253,12 @@ static struct hf_slice image(void *user, const struct hf_fabric_record *record)
     struct hf_records *records = user;
     const struct slot *slot = hf_container_of(record, const struct slot, record);
     struct hf_store_key key = {.id = id_of_slot(slot), .id_hash = slot->id_hash};
+    if (slot->cleared)
+        return hf_slice(NULL, 0);
     return encode(records, &key, HF_BLOB_RECORD, &records->image);
 }
 
+/* The fabric has compared versions; `base` is what is held, whatever its role became meanwhile. */
 static bool apply(struct hf_records *records, struct slot *slot, struct hf_slice blob, bool force)
 {
     const struct hf_fabric_record *record = &slot->record;
@@ -314,8 +296,8 @@ static bool change(void *user, struct hf_fabric_record *record, struct hf_slice 
 /* ---- executing ---- */
 
 /* What copies are told. A key that ends by a deadline set in the past is deleted like any other. */
-static void judge(struct hf_records *records, const struct hf_fabric_op *op,
-                  const struct hf_records_done *done, struct hf_fabric_outcome *outcome)
+static void judge(struct hf_records *records, const struct hf_records_done *done,
+                  struct hf_fabric_outcome *outcome)
 {
     switch (done->change.effect) {
     case HF_STORE_NOTHING:
@@ -329,8 +311,8 @@ static void judge(struct hf_records *records, const struct hf_fabric_op *op,
                    done->change.effect == HF_STORE_DEADLINE ? HF_BLOB_DEADLINE : HF_BLOB_KEY,
                    &records->delta);
         return;
-    case HF_STORE_REMOVED:
-        outcome->change = op->flags & HF_FABRIC_READS || done->change.base.sequence == 0
+    case HF_STORE_REMOVED: /* a lock's end is no session's */
+        outcome->change = done->key.satellite || done->change.base.sequence == 0
                               ? HF_FABRIC_EMPTY
                               : HF_FABRIC_DELETED;
         return;
@@ -351,7 +333,7 @@ static void execute(void *user, struct hf_fabric_record *record, struct hf_fabri
     write_back(records, slot);
     write.owner = (uint16_t)(record->owner | record->generation << OWNER_BITS);
     records->settings.execute(records->settings.user, op, &write, &done);
-    judge(records, op, &done, outcome);
+    judge(records, &done, outcome);
     outcome->reply = done.reply;
     slot->stored = (struct hf_fabric_record){0};
     bool found = hf_store_find(records->settings.store, id_of_slot(slot), slot->id_hash,
@@ -361,6 +343,17 @@ static void execute(void *user, struct hf_fabric_record *record, struct hf_fabri
     outcome->deadline_ms = slot->stored.deadline_ms;
     if (outcome->change == HF_FABRIC_NOTHING && (!found || now.key_count == 0))
         outcome->change = HF_FABRIC_EMPTY;
+}
+
+bool hf_records_look(const struct hf_records *records, struct hf_slice id, uint64_t id_hash,
+                     uint64_t now_ms, struct hf_fabric_record *ret_record)
+{
+    struct hf_store_record found;
+    if (!hf_list_empty(&records->used) ||
+        !hf_store_find(records->settings.store, id, id_hash, now_ms, &found) || !found.alive)
+        return false;
+    unpack(&found, ret_record);
+    return true;
 }
 
 /* ---- life ---- */
@@ -374,6 +367,7 @@ int hf_records_new(const struct hf_records_settings *settings, struct hf_records
     records->settings = *settings;
     for (unsigned i = 0; i < CHAINS; i++)
         hf_list_init(&records->chains[i]);
+    hf_list_init(&records->used);
     hf_list_init(&records->unused);
     *ret_records = records;
     return 0;

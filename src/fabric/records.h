@@ -2,6 +2,8 @@
  * version, owner) lives in the store's own record and nowhere else, so a session costs no byte more
  * here; while an event is handled, the few records that it touches stand unpacked in slots, and
  * what changed is written back when it ends, and before anything is executed.
+ * What the store drops by itself (hf_store_options.dropped) is to be told to hf_fabric_dropped, or
+ * a session that expired may come back.
  * Never: knows a key's text or an operation; those are the executor's.
  * Threads: the store's and the fabric's, one. Layer: fabric. */
 #pragma once
@@ -31,7 +33,11 @@ struct hf_records;
 /* 0 or -ENOMEM. The caller frees, after the fabric. */
 int hf_records_new(const struct hf_records_settings *settings, struct hf_records **ret_records);
 void hf_records_free(struct hf_records **records);
+/* The record as it stands, without a trace; only outside the fabric's events. False: there is none
+ * with a key that is alive, satellites aside. id_hash: hf_store_hash. */
+bool hf_records_look(const struct hf_records *records, struct hf_slice id, uint64_t id_hash,
+                     uint64_t now_ms, struct hf_fabric_record *ret_record);
 /* What hf_fabric_new takes; valid as long as the records. */
 struct hf_fabric_store hf_records_store(struct hf_records *records);
-/* Roles that found no place in a full store: what they stood for is made up for by a resync. */
+/* Records that found no place in a full store. */
 uint64_t hf_records_refused(const struct hf_records *records);

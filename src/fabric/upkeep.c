@@ -4,6 +4,23 @@
 
 enum { SWEPT = 200 }; /* records looked at for their deadlines in a tick */
 
+void hf_fabric_dropped(struct hf_fabric *f, struct hf_slice id, enum hf_record_state state,
+                       struct hf_version version, bool expired)
+{
+    struct hf_wire_message m = {.kind = HF_WIRE_GONE, .id = id, .base = version};
+    uint8_t targets[HF_FABRIC_TARGETS_MAX], lane;
+    uint64_t hash = hf_rank_hash(id);
+    hf_record_forget_epoch(f, hash, version.epoch);
+    if (state != HF_RECORD_OWNER || !expired)
+        return;
+    m.state = HF_RECORD_OWNER;
+    m.version = version;
+    m.node = (uint16_t)f->self;
+    unsigned count = hf_membership_targets(f, hash, f->self, targets);
+    for (unsigned i = 0; i < count; i++)
+        hf_queue_replicate(f, targets[i], &m, &lane);
+}
+
 /* Only the owner ends a record's life on time; others wait the grace longer, then forget. */
 static void sweep_one(struct hf_fabric *f, struct hf_fabric_record *record)
 {

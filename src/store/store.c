@@ -196,3 +196,51 @@ void hf_store_scan(const struct hf_store *store, uint64_t *cursor, const struct 
     if (number >= store->bucket_count)
         *cursor = 0;
 }
+
+/* ---- one by one: a cursor is a bucket, and what it has been walked up to ---- */
+
+enum { MARK_BITS = 36 };
+_Static_assert(HF_SHARD_RECORDS_MAX <= 1 << (64 - MARK_BITS), "a bucket's number fits");
+
+/* Orders the records of a chain, which itself changes its order: the bits of the hash that name no
+ * bucket. Two of one chain share them with a probability of 2^-35. Never 0. */
+static uint64_t mark_of(const struct hf_store *store, const struct hf_record *record)
+{
+    uint64_t hash = hf_store_hash(store->options.hash_key, hf_record_id(record));
+    return (hash >> (64 - MARK_BITS + 1)) + 1;
+}
+
+static struct hf_record *next_in_bucket(const struct hf_store *store, uint64_t number,
+                                        uint64_t *mark, uint64_t now_ms)
+{
+    struct hf_record *best = NULL;
+    uint64_t best_mark = UINT64_MAX;
+    for (uint32_t at = hf_index_bucket(store, number); at != 0;) {
+        struct hf_record *record = hf_shard_record(store, at);
+        uint64_t its = mark_of(store, record);
+        at = record->next;
+        if (its <= *mark || its >= best_mark || hf_shard_gone(store, record, now_ms))
+            continue;
+        best = record;
+        best_mark = its;
+    }
+    *mark = best != NULL ? best_mark : 0;
+    return best;
+}
+
+bool hf_store_next(const struct hf_store *store, uint64_t *cursor, uint64_t now_ms,
+                   struct hf_store_record *ret_record)
+{
+    REQUIRE(HF_MAGIC_OK(store, HF_STORE_MAGIC));
+    uint64_t mark = *cursor & ((UINT64_C(1) << MARK_BITS) - 1);
+    for (uint64_t number = *cursor >> MARK_BITS; number < store->bucket_count; number++) {
+        struct hf_record *record = next_in_bucket(store, number, &mark, now_ms);
+        if (record == NULL)
+            continue;
+        describe(store, record, now_ms, ret_record);
+        *cursor = number << MARK_BITS | mark;
+        return true;
+    }
+    *cursor = 0;
+    return false;
+}

@@ -285,7 +285,7 @@ struct hf_store_record {
 };
 
 /* The record in whatever role. False: none, or everything of it expired (of a BACKUP: and its grace
- * is over). Does not note an access. */
+ * is over). now_ms 0: as long as it has not been dropped. Does not note an access. */
 bool hf_store_find(const struct hf_store *store, struct hf_slice id, uint64_t id_hash,
                    uint64_t now_ms, struct hf_store_record *ret_record);
 
@@ -318,6 +318,11 @@ struct hf_store_scan {
  * store grows meanwhile; seldom twice. Expired ones are left out. */
 void hf_store_scan(const struct hf_store *store, uint64_t *cursor,
                    const struct hf_store_scan *scan);
+/* The next record behind *cursor (0 = the beginning), one by one. False, and *cursor = 0: no more.
+ * Every record that is there from beginning to end is met, seldom twice, whatever comes, changes
+ * and goes meanwhile. now_ms as in hf_store_find. */
+bool hf_store_next(const struct hf_store *store, uint64_t *cursor, uint64_t now_ms,
+                   struct hf_store_record *ret_record);
 /* Texts of a record's keys: prefix and suffix of key `index`, in [0, key_count). False: it expired,
  * or there is none. */
 bool hf_store_key_at(const struct hf_store *store, struct hf_slice id, uint64_t id_hash,

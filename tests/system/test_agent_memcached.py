@@ -10,6 +10,7 @@ import pytest
 
 from harness import poll, scaled
 from harness.agent import Agent
+from harness.agents import Agents
 from harness.memcached import (
     INVALID,
     MISSING,
@@ -47,13 +48,19 @@ def real():
     server.stop()
 
 
+@pytest.fixture
+def agents(tmp_path):
+    """Three of them that hold copies for each other."""
+    servers = Agents(tmp_path, front="memcached").start()
+    yield servers
+    servers.stop()
+
+
 # A sanitized build is not compared again.
-@pytest.fixture(params=["agent"] if INSTRUMENTED else ["agent", "memcached"])
+@pytest.fixture(params=["agent", "agents"] if INSTRUMENTED else ["agent", "agents", "real"])
 def port(request):
-    """Of an agent, and of a memcached."""
-    if request.param == "agent":
-        return request.getfixturevalue("agent").port
-    return request.getfixturevalue("real").port
+    """Of an agent, of one among three, and of a memcached."""
+    return request.getfixturevalue(request.param).port
 
 
 @pytest.fixture

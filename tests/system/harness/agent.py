@@ -17,7 +17,7 @@ class Agent:
 
     kind = "agent"
 
-    def __init__(self, directory, front="redis", password=None, unix=False, **keys):
+    def __init__(self, directory, front="redis", password=None, unix=False, node="app1", **keys):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port, self.admin_port = free_port(), free_port()
@@ -30,7 +30,7 @@ class Agent:
             secret.write_text(password + "\n")
             secret.chmod(0o600)
             agent["password_file"] = str(secret)
-        config = {"node": "app1", "admin": {"bind": f"127.0.0.1:{self.admin_port}"}, "agent": agent}
+        config = {"node": node, "admin": {"bind": f"127.0.0.1:{self.admin_port}"}, "agent": agent}
         config["state_dir"] = str(self.directory)
         self.file = self.directory / "agent.yaml"
         self.file.write_text(json.dumps(config, indent=1))
@@ -54,6 +54,11 @@ class Agent:
         except OSError:
             return False
         return True
+
+    def kill(self):
+        """Without a warning, as a machine ends that loses its power."""
+        self.process.kill()
+        self.process.wait()
 
     def stop(self):
         if self.process.poll() is None:
