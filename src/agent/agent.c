@@ -343,8 +343,8 @@ void hf_agent_free(struct hf_agent **agent)
     hf_timer_cancel(hf_loop_timers(gone->loop), &gone->tick);
     hf_door_free(&gone->redis);
     hf_door_free(&gone->memcached);
+    hf_peering_free(&gone->peering); /* ends what is under way */
     hf_sessions_free(&gone->sessions);
-    hf_peering_free(&gone->peering);
     hf_store_free(&gone->store);
     hf_counters_fini(&gone->counters);
     gone->magic = 0;

@@ -36,8 +36,8 @@ typedef void (*hf_peering_left_fn)(void *user);
 void hf_peering_leave(struct hf_peering *peering, hf_peering_left_fn left, void *user);
 /* Ends the links at the end of this turn; `left` is not called any more. */
 void hf_peering_close(struct hf_peering *peering);
-/* After the turn in which it was closed, or when it was never opened. Before the store and after
- * the sessions. NULL is harmless. */
+/* After the turn in which it was closed, or when it was never opened. Before the sessions, whose
+ * calls under way it ends, and the store. NULL is harmless. */
 void hf_peering_free(struct hf_peering **peering);
 
 /* What hf_store_options.dropped is told. */

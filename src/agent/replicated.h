@@ -26,7 +26,7 @@ struct hf_replicated_settings {
 };
 
 struct hf_replicated;
-/* 0, -ENOMEM, or -EINVAL as hf_fabric_new. The caller frees, after the sessions that it serves. */
+/* 0, -ENOMEM, or -EINVAL as hf_fabric_new. The caller frees, before the sessions that it serves. */
 int hf_replicated_new(const struct hf_replicated_settings *settings, uint64_t now_ms,
                       struct hf_replicated **ret_replicated);
 /* What is under way is answered UNSURE, unless its call was abandoned. */

@@ -130,8 +130,8 @@ static void start_node(unsigned number, unsigned calls_max)
 static void stop_node(unsigned number)
 {
     struct node *node = &nodes[number];
-    hf_sessions_free(&node->sessions);
     hf_replicated_free(&node->replicated);
+    hf_sessions_free(&node->sessions);
     hf_store_free(&node->store);
 }
 

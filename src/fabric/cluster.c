@@ -10,7 +10,10 @@ enum {
     SILENT_MS = 1000,
     RELINK_MS = 20,
     SOCKET_SIZE = 400 * 1024,
-    NARROW_SIZE = 300 * 1024
+    NARROW_SIZE = 300 * 1024,
+    RESTS =
+        150, /* once in so many questions nobody asks for a session with a deadline for a while */
+    REST_MS_MAX = 6000,
 };
 
 static unsigned draw(struct hf_cluster *cluster, unsigned bound)
@@ -64,6 +67,7 @@ void hf_cluster_flush(struct hf_cluster *cluster, struct hf_cluster_node *node)
             }
             memcpy(blob->bytes, bytes, size);
             blob->size = size;
+            blob->sent_ms = cluster->now_ms;
             uint64_t due = cluster->now_ms + delay(cluster);
             blob->due_ms = link->last_due_ms = due > link->last_due_ms ? due : link->last_due_ms;
             link->waiting += size;
@@ -124,12 +128,13 @@ void hf_cluster_start(struct hf_cluster *cluster, unsigned number)
         .queue_size_max = cluster->options.narrow ? NARROW_SIZE : 1 << 20,
         .image_size_max = 1 << 20,
     };
-    struct hf_fabric_store store = hf_cluster_store(node);
     node->cluster = cluster;
     node->number = number;
     node->paused = node->leaving = false;
     node->wakes = 0;
     memset(node->values, 0, sizeof(node->values));
+    struct hf_fabric_store store =
+        cluster->options.records ? hf_cluster_records_open(node) : hf_cluster_store(node);
     REQUIRE(hf_fabric_new(&settings, &cluster->rank, &store, &host, cluster->now_ms,
                           &node->fabric) == 0);
     for (unsigned i = 0; i < cluster->options.nodes; i++)
@@ -154,6 +159,7 @@ void hf_cluster_end(struct hf_cluster *cluster, unsigned number, bool silent)
         cluster->clients[i].abandoned |=
             cluster->clients[i].busy && cluster->clients[i].node == number;
     hf_fabric_free(&node->fabric);
+    hf_cluster_records_close(node);
     node->ended_ms = cluster->now_ms;
     node->paused = node->leaving = false;
     for (unsigned i = 0; i < cluster->options.nodes; i++) {
@@ -184,6 +190,7 @@ static void deliver_blob(struct hf_cluster *cluster, unsigned from, unsigned to,
     memcpy(bytes + link->rest_size, blob->bytes, blob->size);
     free(link->rest);
     link->waiting -= blob->size;
+    hf_cluster_arrived(cluster, blob->sent_ms);
     free(blob);
     hf_cluster_trace_bytes(cluster, from, to, hf_slice(bytes, size));
     if (!hf_fabric_receive(node->fabric, from, hf_slice(bytes, size), cluster->now_ms, &used))
@@ -264,6 +271,7 @@ static void run_node(struct hf_cluster *cluster, struct hf_cluster_node *node)
         return;
     if ((cluster->now_ms + node->number * 3) % HF_FABRIC_TICK_MS == 0)
         hf_fabric_tick(node->fabric, cluster->now_ms);
+    hf_cluster_records_tick(node);
     hf_cluster_flush(cluster, node);
     if (node->leaving && hf_fabric_left(node->fabric))
         hf_cluster_end(cluster, node->number, false);
@@ -286,22 +294,62 @@ static void choose_node(struct hf_cluster *cluster, struct hf_cluster_client *cl
     }
 }
 
+static bool mortal(const struct hf_cluster *cluster, const struct hf_cluster_client *client)
+{
+    return cluster->options.records && client->session >= HF_CLUSTER_MORTAL;
+}
+
+/* Some end while their users rest, some before everything has healed, some not at all. */
+static uint32_t life(struct hf_cluster *cluster, const struct hf_cluster_client *client)
+{
+    static const uint16_t lives_ms[] = {1500, 3000, 20000};
+    if (!mortal(cluster, client) || client->kind == HF_CLUSTER_DELETE)
+        return 0;
+    unsigned least_ms = lives_ms[draw(cluster, 3)];
+    return least_ms + draw(cluster, least_ms);
+}
+
 static void new_write(struct hf_cluster *cluster, struct hf_cluster_client *client)
 {
     if (cluster->write_count + 1 >= HF_CLUSTER_WRITES_MAX)
         client->kind = HF_CLUSTER_READ;
+    client->write = 0;
     if (client->kind == HF_CLUSTER_READ)
         return;
     client->write = ++cluster->write_count;
-    cluster->writes[client->write] = (struct hf_cluster_write){
-        .session = (uint8_t)client->session, .deletes = client->kind == HF_CLUSTER_DELETE};
+    cluster->writes[client->write] =
+        (struct hf_cluster_write){.session = (uint8_t)client->session,
+                                  .deletes = client->kind == HF_CLUSTER_DELETE,
+                                  .touches = client->kind == HF_CLUSTER_TOUCH,
+                                  .life_ms = life(cluster, client)};
+}
+
+static void compose(struct hf_cluster *cluster, struct hf_cluster_client *client)
+{
+    static const char letters[] = {'R', 'W', 'D', 'T'};
+    bool long_form = cluster->options.records;
+    uint32_t life_ms = cluster->writes[client->write].life_ms; /* of none: 0 */
+    client->request[0] = letters[client->kind];
+    memcpy(client->request + 1, &client->write, sizeof(client->write));
+    memcpy(client->request + 1 + sizeof(client->write), &life_ms, sizeof(life_ms));
+    client->op.request = hf_slice(client->request, long_form ? HF_CLUSTER_REQUEST_SIZE : 5);
+}
+
+static enum hf_cluster_kind kind_of(struct hf_cluster *cluster,
+                                    const struct hf_cluster_client *client, bool reads_only)
+{
+    unsigned chance = draw(cluster, 100);
+    if (chance < 60 || reads_only)
+        return HF_CLUSTER_READ;
+    if (chance == 99)
+        return HF_CLUSTER_DELETE;
+    return mortal(cluster, client) && chance >= 80 ? HF_CLUSTER_TOUCH : HF_CLUSTER_WRITE;
 }
 
 static void ask(struct hf_cluster *cluster, struct hf_cluster_client *client, bool reads_only)
 {
     static const char ids[] = "s0s1s2s3s4s5s6s7";
-    static const char letters[] = {'R', 'W', 'D'};
-    unsigned chance = draw(cluster, 100);
+    enum hf_cluster_kind kind = kind_of(cluster, client, reads_only);
     choose_node(cluster, client);
     struct hf_cluster_node *node = &cluster->nodes[client->node];
     if (node->fabric == NULL)
@@ -311,16 +359,12 @@ static void ask(struct hf_cluster *cluster, struct hf_cluster_client *client, bo
         client->next_ms = cluster->now_ms + draw(cluster, 30);
         return;
     }
-    client->kind = chance < 60 || reads_only ? HF_CLUSTER_READ
-                   : chance < 99             ? HF_CLUSTER_WRITE
-                                             : HF_CLUSTER_DELETE;
+    client->kind = kind;
     new_write(cluster, client);
     client->seen = 0;
     client->floor = cluster->floors[client->session];
-    client->request[0] = letters[client->kind];
-    memcpy(client->request + 1, &client->write, sizeof(client->write));
-    client->op = (struct hf_fabric_op){.id = hf_slice(ids + 2 * client->session, 2),
-                                       .request = hf_slice(client->request, 5)};
+    client->op = (struct hf_fabric_op){.id = hf_slice(ids + 2 * client->session, 2)};
+    compose(cluster, client);
     if (client->kind == HF_CLUSTER_READ)
         client->op.flags = HF_FABRIC_ACQUIRES | HF_FABRIC_READS;
     else if (client->kind == HF_CLUSTER_WRITE)
@@ -341,8 +385,13 @@ static void clients(struct hf_cluster *cluster, bool reads_only)
 {
     for (unsigned i = 0; i < HF_CLUSTER_CLIENTS; i++) {
         struct hf_cluster_client *client = &cluster->clients[i];
-        if (!client->busy && client->next_ms <= cluster->now_ms)
-            ask(cluster, client, reads_only);
+        if (client->busy || client->next_ms > cluster->now_ms ||
+            cluster->rest_ms[client->session] > cluster->now_ms)
+            continue;
+        ask(cluster, client, reads_only);
+        if (mortal(cluster, client) && !cluster->orphans[client->session].waits &&
+            draw(cluster, RESTS) == 0)
+            cluster->rest_ms[client->session] = cluster->now_ms + draw(cluster, REST_MS_MAX);
     }
 }
 

@@ -1,9 +1,10 @@
-/* A whole cluster of fabrics in one process, run from one seed: nodes with small stores, links that
- * delay and stall, crashes, pauses, clients that remember what they saw, and a judge. For tests.
+/* A whole cluster of fabrics in one process, run from one seed: nodes with the session store or a
+ * toy in its place, links that delay and stall, crashes, pauses, clients that remember what they
+ * saw, and a judge. For tests.
  * Threads: one. Layer: fabric. */
 #pragma once
 #include "base/rng.h"
-#include "fabric/fabric.h"
+#include "fabric/records.h"
 
 enum {
     HF_CLUSTER_NODES_MAX = 6,
@@ -13,6 +14,7 @@ enum {
     HF_CLUSTER_EPOCHS_MAX = 4000,
     HF_CLUSTER_WAITS_MAX = 256,
     HF_CLUSTER_LONG = 150 * 1000, /* bytes of a session that travels in chunks */
+    HF_CLUSTER_MORTAL = 4,        /* sessions from this one on have deadlines */
 };
 
 struct hf_cluster_value { /* what a node's store holds of a session */
@@ -21,19 +23,24 @@ struct hf_cluster_value { /* what a node's store holds of a session */
     uint32_t write; /* which write made it; 0 = empty */
 };
 
+/* A request: a letter of enum hf_cluster_kind, which write it is, ms to live (0 = for ever). */
+enum { HF_CLUSTER_REQUEST_SIZE = 1 + 2 * sizeof(uint32_t) };
+
 struct hf_cluster_node {
     struct hf_cluster *cluster;
     struct hf_fabric *fabric; /* owned; NULL = not running */
     unsigned number;
     bool paused, leaving;
     uint64_t resume_ms, ended_ms;
-    unsigned wakes; /* bit a peer */
-    struct hf_cluster_value values[HF_CLUSTER_SESSIONS];
+    unsigned wakes;                                      /* bit a peer */
+    struct hf_cluster_value values[HF_CLUSTER_SESSIONS]; /* of the toy */
+    struct hf_store *store;                              /* owned; else */
+    struct hf_records *records;                          /* owned */
 };
 
 struct hf_cluster_blob {
     struct hf_list node;
-    uint64_t due_ms;
+    uint64_t sent_ms, due_ms;
     size_t size;
     char bytes[];
 };
@@ -47,7 +54,7 @@ struct hf_cluster_link { /* one direction */
     size_t rest_size;
 };
 
-enum hf_cluster_kind { HF_CLUSTER_READ, HF_CLUSTER_WRITE, HF_CLUSTER_DELETE };
+enum hf_cluster_kind { HF_CLUSTER_READ, HF_CLUSTER_WRITE, HF_CLUSTER_DELETE, HF_CLUSTER_TOUCH };
 
 struct hf_cluster_client {
     struct hf_fabric_op op;
@@ -58,22 +65,28 @@ struct hf_cluster_client {
     uint64_t next_ms;
     uint32_t write, seen, floor; /* floor: what must be seen, as of when it was asked */
     uint64_t asked_ms;
-    char request[8];
+    char request[HF_CLUSTER_REQUEST_SIZE];
 };
 
-struct hf_cluster_write { /* of one session, in the order of execution, deletes too */
+struct hf_cluster_write { /* of one session, in the order of execution, deletes and touches too */
     uint8_t session;
-    bool deletes, executed, strong; /* strong: acknowledged with a copy */
-    uint32_t order;
+    bool deletes, touches, executed, strong; /* strong: acknowledged, and to survive one node */
+    uint32_t order, life_ms;                 /* life_ms 0: for ever */
+    uint32_t other; /* of a touch: the write whose end it moved; of a write: its last touch */
+    uint64_t executed_ms;
+    uint64_t least_ms,
+        most_ms; /* its value lives at least, at most, until; UINT64_MAX = for ever */
 };
 
 struct hf_cluster_options {
     uint64_t seed;
     unsigned nodes, backups;
+    bool records; /* on the session store, else on the toy, where nothing expires */
     bool consistent, memory;
     bool narrow;                              /* queues that hold little */
     bool steady;                              /* no message takes longer than others */
     bool moves, crashes, pauses, joins, cuts; /* what may happen */
+    bool severs; /* nothing else does: links of a node are cut, and soon it is killed */
     unsigned duration_ms;
     const char *trace; /* NULL: none; "s3": of one session; "": all; borrowed */
 };
@@ -100,6 +113,13 @@ struct hf_cluster {
     } epochs[HF_CLUSTER_EPOCHS_MAX];
     unsigned epoch_count;
     uint64_t next_fault_ms, heal_ms;
+    uint64_t rest_ms[HF_CLUSTER_SESSIONS]; /* nobody asks for it before */
+    /* The longest that bytes were under way, and when they arrived: so much later may deadlines,
+     * which travel as time left, have become. */
+    uint64_t stall_ms, stalled_ms;
+    unsigned expired; /* misses that were right because of a deadline */
+    uint64_t kill_ms; /* 0 = nobody is to be killed */
+    unsigned victim;
     bool parted;     /* two sides may both have served: only what follows from that is judged */
     char wrong[400]; /* the first broken promise; empty = none */
     unsigned done[HF_FABRIC_STATUSES];
@@ -118,8 +138,11 @@ struct hf_cluster {
 void hf_cluster_run(struct hf_cluster *cluster, const struct hf_cluster_options *options);
 
 /* Inside: cluster_judge.c */
-void hf_cluster_executed(struct hf_cluster *cluster, struct hf_cluster_node *node, unsigned session,
-                         uint32_t write);
+/* An owner executes a request; `held` is the write whose value it holds, 0 = none. */
+void hf_cluster_executed(struct hf_cluster_node *node, unsigned session, uint32_t epoch,
+                         uint32_t write, uint32_t held);
+/* Bytes arrive that were sent then. */
+void hf_cluster_arrived(struct hf_cluster *cluster, uint64_t sent_ms);
 void hf_cluster_finished(struct hf_cluster *cluster, struct hf_cluster_client *client);
 void hf_cluster_judge_end(struct hf_cluster *cluster);
 void hf_cluster_wrong(struct hf_cluster *cluster, const char *format, ...)
@@ -131,6 +154,16 @@ void hf_cluster_trace(const struct hf_cluster *cluster, struct hf_slice id, cons
                       unsigned first, unsigned second);
 /* cluster_store.c */
 struct hf_fabric_store hf_cluster_store(struct hf_cluster_node *node);
+struct hf_cluster_value hf_cluster_look(const struct hf_cluster_node *node, unsigned session);
+unsigned hf_cluster_session_of(struct hf_slice id);
+/* Notes what an operation of one of our clients read. */
+void hf_cluster_saw(struct hf_cluster *cluster, const struct hf_fabric_op *op, uint32_t write);
+/* cluster_records.c */
+struct hf_fabric_store hf_cluster_records_open(struct hf_cluster_node *node);
+void hf_cluster_records_close(struct hf_cluster_node *node);
+void hf_cluster_records_tick(struct hf_cluster_node *node);
+struct hf_cluster_value hf_cluster_records_look(const struct hf_cluster_node *node,
+                                                unsigned session);
 /* cluster_faults.c */
 void hf_cluster_faults(struct hf_cluster *cluster);
 void hf_cluster_heal(struct hf_cluster *cluster);

@@ -3,7 +3,13 @@
 /* What goes wrong in a cluster, drawn from the seed. One fault at a time: the next comes when the
  * cluster has had the time that the promises give it. */
 
-enum { CALM_MS = 4000, CUT_MS_MAX = 4000, PAUSE_MS_MAX = 4000 };
+enum {
+    CALM_MS = 4000,
+    CUT_MS_MAX = 4000,
+    PAUSE_MS_MAX = 4000,
+    SEVERED_MS = 50,
+    SEVERED_MS_MAX = 200
+};
 
 static unsigned draw(struct hf_cluster *cluster, unsigned bound)
 {
@@ -37,8 +43,8 @@ void hf_cluster_heal(struct hf_cluster *cluster)
 static void orphan(struct hf_cluster *cluster, unsigned victim, bool silent)
 {
     for (unsigned i = 0; i < HF_CLUSTER_SESSIONS; i++) {
-        const struct hf_cluster_value *value = &cluster->nodes[victim].values[i];
-        if (value->present && value->record.state == HF_RECORD_OWNER)
+        struct hf_cluster_value value = hf_cluster_look(&cluster->nodes[victim], i);
+        if (value.present && value.record.state == HF_RECORD_OWNER)
             cluster->orphans[i] = (struct hf_cluster_orphan){.waits = true, .silent = silent};
     }
 }
@@ -51,6 +57,38 @@ static void crash(struct hf_cluster *cluster, unsigned victim)
         set_cut(cluster, 1u << victim, false);
     orphan(cluster, victim, silent || cut_first);
     hf_cluster_end(cluster, victim, silent);
+    for (unsigned i = 0; i < cluster->options.nodes; i++)
+        cluster->links[i][victim].cut = cluster->links[victim][i].cut = false;
+}
+
+/* Some of a node's links are cut, in one direction or both; at its end, soon, nobody it cannot
+ * reach hears of it. */
+static void sever(struct hf_cluster *cluster, unsigned victim)
+{
+    unsigned others = (1u << cluster->options.nodes) - 1 - (1u << victim), peers = 0;
+    bool all = draw(cluster, 4) == 0, out = draw(cluster, 3) > 0, in = !out || draw(cluster, 2) > 0;
+    bool seen = draw(cluster, 3) == 0; /* the connections end too */
+    while (peers == 0)
+        peers = all ? others : others & draw(cluster, 1u << cluster->options.nodes);
+    for (unsigned i = 0; i < cluster->options.nodes; i++)
+        if (peers >> i & 1) {
+            cluster->links[victim][i].cut = out;
+            cluster->links[i][victim].cut = in;
+            if (seen)
+                hf_cluster_unlink(cluster, victim, i);
+        }
+    bool soon = draw(cluster, 2) == 0;
+    cluster->victim = victim;
+    cluster->kill_ms = cluster->now_ms + (soon ? SEVERED_MS : 1 + draw(cluster, SEVERED_MS_MAX));
+}
+
+static void kill_severed(struct hf_cluster *cluster)
+{
+    unsigned victim = cluster->victim;
+    cluster->kill_ms = 0;
+    orphan(cluster, victim, true);
+    hf_cluster_trace(cluster, (struct hf_slice){0}, "killed", victim, 0);
+    hf_cluster_end(cluster, victim, false);
     for (unsigned i = 0; i < cluster->options.nodes; i++)
         cluster->links[i][victim].cut = cluster->links[victim][i].cut = false;
 }
@@ -75,6 +113,8 @@ static void cause(struct hf_cluster *cluster, unsigned kind, unsigned victim)
         cluster->parted = true;
         return set_cut(cluster, 1 + draw(cluster, (1u << cluster->options.nodes) - 2),
                        draw(cluster, 4) == 0);
+    case 5:
+        return sever(cluster, victim);
     default: /* a connection breaks */
         return hf_cluster_unlink(cluster, victim, (victim + 1) % cluster->options.nodes);
     }
@@ -82,8 +122,12 @@ static void cause(struct hf_cluster *cluster, unsigned kind, unsigned victim)
 
 static bool may(const struct hf_cluster_options *options, unsigned kind)
 {
-    const bool allowed[] = {options->crashes, options->pauses, options->joins, options->cuts,
-                            options->crashes || options->cuts};
+    const bool allowed[] = {options->crashes,
+                            options->pauses,
+                            options->joins,
+                            options->cuts,
+                            options->crashes || options->cuts,
+                            options->severs};
     return allowed[kind];
 }
 
@@ -106,7 +150,7 @@ static bool calm(struct hf_cluster *cluster)
              !(hf_fabric_ready(node->fabric) && hf_fabric_complete(node->fabric))))
             return false;
     }
-    return cluster->heal_ms == 0;
+    return cluster->heal_ms == 0 && cluster->kill_ms == 0;
 }
 
 static void restart_ended(struct hf_cluster *cluster)
@@ -123,14 +167,17 @@ void hf_cluster_faults(struct hf_cluster *cluster)
 {
     if (cluster->heal_ms != 0 && cluster->now_ms >= cluster->heal_ms)
         hf_cluster_heal(cluster);
+    if (cluster->kill_ms != 0 && cluster->now_ms >= cluster->kill_ms)
+        kill_severed(cluster);
     restart_ended(cluster);
     if (cluster->now_ms < cluster->next_fault_ms || !calm(cluster))
         return;
-    unsigned kind = draw(cluster, 5), victim = draw(cluster, cluster->options.nodes);
+    unsigned kind = cluster->options.severs ? 5 : draw(cluster, 5),
+             victim = draw(cluster, cluster->options.nodes);
     if (!may(&cluster->options, kind) || cluster->nodes[victim].fabric == NULL ||
         running(cluster) < 2)
         return;
-    static const char *const words[] = {"crash", "pause", "leave", "cut", "unlink"};
+    static const char *const words[] = {"crash", "pause", "leave", "cut", "unlink", "sever"};
     struct hf_slice none = {0};
     hf_cluster_trace(cluster, none, words[kind], victim, 0);
     cluster->faults++;

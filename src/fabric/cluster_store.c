@@ -3,9 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A store of few sessions, found by the digit in their id: "s0" to "s7". The first is long. */
+/* A store of few sessions, found by the digit in their id: "s0" to "s7". The first is long. None
+ * has a deadline. */
 
-static unsigned session_of(struct hf_slice id)
+unsigned hf_cluster_session_of(struct hf_slice id)
 {
     REQUIRE(id.size == 2 && id.bytes[1] >= '0' && id.bytes[1] < '0' + HF_CLUSTER_SESSIONS);
     return (unsigned)(id.bytes[1] - '0');
@@ -19,14 +20,14 @@ static struct hf_cluster_value *value_of(struct hf_fabric_record *record)
 static struct hf_fabric_record *find(void *user, struct hf_slice id, uint64_t hash)
 {
     struct hf_cluster_node *node = user;
-    struct hf_cluster_value *value = &node->values[session_of(id)];
+    struct hf_cluster_value *value = &node->values[hf_cluster_session_of(id)];
     return value->present ? &value->record : NULL;
 }
 
 static struct hf_fabric_record *create(void *user, struct hf_slice id, uint64_t hash)
 {
     struct hf_cluster_node *node = user;
-    struct hf_cluster_value *value = &node->values[session_of(id)];
+    struct hf_cluster_value *value = &node->values[hf_cluster_session_of(id)];
     *value = (struct hf_cluster_value){.present = true};
     return &value->record;
 }
@@ -89,25 +90,36 @@ static void execute(void *user, struct hf_fabric_record *record, struct hf_fabri
     struct hf_cluster_node *node = user;
     struct hf_cluster *cluster = node->cluster;
     struct hf_cluster_value *value = value_of(record);
+    char letter = op->request.bytes[0];
     uint32_t write;
     memcpy(&write, op->request.bytes + 1, sizeof(write));
-    hf_cluster_executed(cluster, node, (unsigned)(value - node->values),
-                        op->request.bytes[0] == 'R' ? 0 : write);
-    if (op->request.bytes[0] == 'W') {
+    hf_cluster_executed(node, (unsigned)(value - node->values), record->version.epoch, write,
+                        value->write);
+    if (letter == 'D') {
+        outcome->change = HF_FABRIC_DELETED;
+    } else if (letter == 'W') {
         value->write = write;
         outcome->change = HF_FABRIC_VALUE;
         if (hf_rng_below(&cluster->rng, 2) == 0)
             outcome->delta = hf_slice((const char *)&value->write, sizeof(value->write));
-    } else if (op->request.bytes[0] == 'D') {
-        outcome->change = HF_FABRIC_DELETED;
     } else if (value->write == 0) {
         outcome->change = HF_FABRIC_EMPTY;
     }
     reply = value->write;
     outcome->reply = hf_slice((const char *)&reply, sizeof(reply));
+    hf_cluster_saw(cluster, op, reply);
+}
+
+void hf_cluster_saw(struct hf_cluster *cluster, const struct hf_fabric_op *op, uint32_t write)
+{
     for (unsigned i = 0; i < HF_CLUSTER_CLIENTS; i++)
         if (op == &cluster->clients[i].op)
-            cluster->clients[i].seen = reply;
+            cluster->clients[i].seen = write;
+}
+
+struct hf_cluster_value hf_cluster_look(const struct hf_cluster_node *node, unsigned session)
+{
+    return node->store != NULL ? hf_cluster_records_look(node, session) : node->values[session];
 }
 
 struct hf_fabric_store hf_cluster_store(struct hf_cluster_node *node)

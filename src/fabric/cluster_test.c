@@ -5,14 +5,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Whole clusters, one seed each. HF_CLUSTER_SEEDS runs more of them, HF_CLUSTER_FIRST begins
+/* Whole clusters, one seed each, on the session store and on a toy in its place, whose records tell
+ * a fault of the protocol from one of the store. HF_CLUSTER_RECORDS=1, or 0, runs one of the two;
+ * HF_CLUSTER_SEEDS runs more of them, HF_CLUSTER_FIRST begins
  * elsewhere, HF_CLUSTER_TEST names one test, HF_CLUSTER_SEED replays one seed of it, and
  * HF_CLUSTER_TRACE=s3 shows what is said of that session ("": of all). */
 
 /* Seeds that found something once; a few first ones beside them. */
-static const unsigned found[] = {5,  6,  10, 11, 13,  14,  17,  19,  20,  22,  23,
-                                 24, 25, 30, 93, 103, 126, 152, 178, 243, 559, 3055};
-enum { SEEDS = 20, SEEDS_SLOW = 4, FOUND = sizeof(found) / sizeof(*found), WAITS_MAX = 100000 };
+static const unsigned found_on_toy[] = {5,  6,  10, 11, 13,  14,  17,  19,  20,  22,  23,
+                                        24, 25, 30, 93, 103, 126, 152, 178, 243, 559, 3055};
+static const unsigned found_on_store[] = {33};
+
+static const struct variant {
+    const char *name;
+    bool records;
+    unsigned seeds, seeds_slow; /* slow: a sanitizer's build */
+    const unsigned *found;
+    unsigned found_count;
+} variants[] = {
+    {"toy", false, 4, 2, found_on_toy, sizeof(found_on_toy) / sizeof(*found_on_toy)},
+    {"store", true, 16, 3, found_on_store, sizeof(found_on_store) / sizeof(*found_on_store)},
+};
+enum { WAITS_MAX = 100000 };
 
 static struct hf_cluster cluster;
 
@@ -24,7 +38,7 @@ static unsigned setting(const char *name, unsigned otherwise)
 
 /* What all runs of a test came to together. */
 static struct sums {
-    unsigned faults, done[HF_FABRIC_STATUSES];
+    unsigned seeds, faults, expired, done[HF_FABRIC_STATUSES];
     unsigned wait_count[2];
     uint16_t waits_ms[2][WAITS_MAX]; /* [silent] */
     struct hf_fabric_counts counts;
@@ -53,15 +67,17 @@ static void add(void)
     for (size_t i = 0; i < sizeof(cluster.total) / sizeof(*one); i++)
         sum[i] += one[i];
     sums.faults += cluster.faults;
+    sums.expired += cluster.expired;
     for (unsigned silent = 0; silent < 2; silent++)
         for (unsigned i = 0; i < cluster.wait_count[silent]; i++)
             if (sums.wait_count[silent] < WAITS_MAX)
                 sums.waits_ms[silent][sums.wait_count[silent]++] = cluster.waits_ms[silent][i];
 }
 
-static void tell(const char *what, unsigned seeds)
+static void tell(const char *what)
 {
-    print_message("%s: %u seeds, %u faults:", what, seeds, sums.faults);
+    print_message("%s: %u seeds, %u faults, %u expired:", what, sums.seeds, sums.faults,
+                  sums.expired);
     for (unsigned i = 0; i < HF_FABRIC_STATUSES; i++)
         print_message(" %u %s", sums.done[i], hf_fabric_status_word((enum hf_fabric_status)i));
 #define HF_FABRIC_COUNT(name, help)                                                                \
@@ -76,33 +92,50 @@ static void tell(const char *what, unsigned seeds)
     print_message("\n");
 }
 
-static bool holds(const char *what, struct hf_cluster_options options, unsigned seed)
+static bool holds(const char *what, const struct variant *variant,
+                  struct hf_cluster_options options, unsigned seed)
 {
     options.seed = seed;
     options.trace = getenv("HF_CLUSTER_TRACE");
     options.nodes = options.cuts && options.consistent ? 3 + seed % 2 * 2 : 3 + seed % 3;
+    if (options.severs)
+        options.nodes = 3 + seed % 2;
     options.backups = 1 + seed / 3 % 2;
     hf_cluster_run(&cluster, &options);
     add();
     if (cluster.wrong[0] != '\0')
-        print_error("%s, HF_CLUSTER_SEED=%u (%u nodes, %u backups): %s\n", what, seed,
-                    options.nodes, options.backups, cluster.wrong);
+        print_error("%s on the %s, HF_CLUSTER_SEED=%u (%u nodes, %u backups): %s\n", what,
+                    variant->name, seed, options.nodes, options.backups, cluster.wrong);
     return cluster.wrong[0] == '\0';
+}
+
+/* Answers how many broke a promise. */
+static unsigned run_variant(const char *what, const struct variant *variant,
+                            struct hf_cluster_options options)
+{
+    unsigned first = setting("HF_CLUSTER_SEED", setting("HF_CLUSTER_FIRST", 1)), wrong = 0;
+    bool one = getenv("HF_CLUSTER_SEED") != NULL, asked = getenv("HF_CLUSTER_SEEDS") != NULL;
+    bool slow = getenv("HF_TEST_SLOWNESS") != NULL;
+    unsigned usual = slow ? variant->seeds_slow : variant->seeds;
+    unsigned seeds = one ? 1 : setting("HF_CLUSTER_SEEDS", usual);
+    unsigned again = one || asked || slow ? 0 : variant->found_count;
+    options.records = variant->records;
+    for (unsigned seed = first; seed < first + seeds; seed++)
+        wrong += !holds(what, variant, options, seed);
+    for (unsigned i = 0; i < again; i++)
+        wrong += !holds(what, variant, options, variant->found[i]);
+    sums.seeds += seeds + again;
+    return wrong;
 }
 
 static void run_all(const char *what, struct hf_cluster_options options)
 {
-    unsigned first = setting("HF_CLUSTER_SEED", setting("HF_CLUSTER_FIRST", 1)), wrong = 0;
-    bool one = getenv("HF_CLUSTER_SEED") != NULL, asked = getenv("HF_CLUSTER_SEEDS") != NULL;
-    bool slow = getenv("HF_TEST_SLOWNESS") != NULL; /* a sanitizer's build */
-    unsigned seeds = one ? 1 : setting("HF_CLUSTER_SEEDS", slow ? SEEDS_SLOW : SEEDS);
-    unsigned again = one || asked || slow ? 0 : FOUND;
+    unsigned wrong = 0;
     memset(&sums, 0, sizeof(sums));
-    for (unsigned seed = first; seed < first + seeds; seed++)
-        wrong += !holds(what, options, seed);
-    for (unsigned i = 0; i < again; i++)
-        wrong += !holds(what, options, found[i]);
-    tell(what, seeds + again);
+    for (unsigned i = 0; i < sizeof(variants) / sizeof(*variants); i++)
+        if (setting("HF_CLUSTER_RECORDS", variants[i].records) == variants[i].records)
+            wrong += run_variant(what, &variants[i], options);
+    tell(what);
     assert_int_equal(wrong, 0);
 }
 
@@ -135,6 +168,14 @@ static void the_sessions_of_a_lost_node_are_served_soon(void **state)
             .moves = true, .crashes = true, .pauses = true, .steady = true, .duration_ms = 15000});
     assert_true(sums.wait_count[0] > 0 && wait_ms(0, 100) < SEEN_MS);
     assert_true(sums.wait_count[1] > 0 && wait_ms(1, 100) < UNSEEN_MS);
+}
+
+/* The write that is lost is the one that was acknowledged when only its owner had it. */
+static void the_links_of_a_node_are_cut_before_it_is_killed(void **state)
+{
+    run_all("severed",
+            (struct hf_cluster_options){.moves = true, .severs = true, .duration_ms = 25000});
+    assert_true(sums.counts.stood_in > 0 && sums.counts.promotions > 0);
 }
 
 static void nodes_stop_and_wake(void **state)
@@ -192,6 +233,7 @@ int main(void)
         cmocka_unit_test(writes_are_answered_at_once),
         cmocka_unit_test(nodes_crash),
         cmocka_unit_test(the_sessions_of_a_lost_node_are_served_soon),
+        cmocka_unit_test(the_links_of_a_node_are_cut_before_it_is_killed),
         cmocka_unit_test(nodes_stop_and_wake),
         cmocka_unit_test(nodes_leave_and_join),
         cmocka_unit_test(queues_fill),

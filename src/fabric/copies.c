@@ -18,6 +18,13 @@ void hf_copies_init(struct hf_fabric_op *op)
     hf_list_init(&op->dirty);
     hf_list_init(&op->followers);
     op->need_count = 0;
+    op->copied = op->missed = false;
+    memset(op->told, 0, sizeof(op->told));
+}
+
+bool hf_copies_told(const struct hf_fabric_op *op, unsigned peer)
+{
+    return op->told[peer / 64] >> peer % 64 & 1;
 }
 
 /* Ends an executed operation, and the reads that waited behind it. */
@@ -45,6 +52,7 @@ void hf_copies_need(struct hf_fabric *f, struct hf_fabric_op *op, unsigned peer,
     struct hf_fabric_need *need = &op->needs[op->need_count++];
     *need = (struct hf_fabric_need){.op = op, .number = number, .lane = lane};
     need->peer = (uint8_t)peer;
+    op->told[peer / 64] |= 1ull << peer % 64;
     hf_list_push_back(&f->peers[peer].needs[lane], &need->node);
 }
 
@@ -89,9 +97,14 @@ void hf_copies_out(struct hf_fabric *f, struct hf_fabric_record *record, struct 
 {
     uint8_t targets[HF_FABRIC_TARGETS_MAX];
     unsigned count = hf_membership_targets(f, op->hash, f->self, targets);
-    for (unsigned i = 0; i < count; i++)
-        if (targets[i] != f->self && hf_copies_send(f, record, op->id, targets[i], m))
+    for (unsigned i = 0; i < count; i++) {
+        if (hf_copies_told(op, targets[i]))
+            continue;
+        if (hf_copies_send(f, record, op->id, targets[i], m))
             hf_copies_need(f, op, targets[i], m->status, m->number);
+        else
+            op->missed = true;
+    }
 }
 
 static struct hf_list *dirty_chain(struct hf_fabric *f, uint64_t hash)
@@ -117,28 +130,37 @@ bool hf_copies_pending(struct hf_fabric *f, struct hf_slice id, uint64_t hash)
     return !hf_list_empty(dirty_chain(f, hash)) && hf_copies_unconfirmed(f, &of) != NULL;
 }
 
+/* Nobody has said yet that it has the write. As long as somebody may, it waits. */
+static void nobody_yet(struct hf_fabric *f, struct hf_fabric_op *op)
+{
+    bool asked = op->copied || op->flags & HF_OP_RELEASE || hf_standin_ask(f, op);
+    if (op->need_count > 0 || (!asked && hf_standin_left(f, op)))
+        return;
+    hf_copies_finish(f, op, f->rank->count > 1 ? HF_FABRIC_DEGRADED : HF_FABRIC_OK);
+}
+
 /* A write waits for the backups. With nobody to wait for, it is told so. */
 void hf_copies_wait(struct hf_fabric *f, struct hf_fabric_op *op)
 {
     bool wait = !f->settings.acknowledge_memory || op->deletes || op->flags & HF_OP_RELEASE;
     if (!wait)
         return hf_copies_finish(f, op, HF_FABRIC_OK);
-    if (op->need_count == 0 && f->rank->count > 1)
-        return hf_copies_finish(f, op, HF_FABRIC_DEGRADED);
-    if (op->need_count == 0)
-        return hf_copies_finish(f, op, HF_FABRIC_OK);
     op->executed = true;
-    if (op->flags & HF_OP_RELEASE)
-        return; /* as long as it takes, or until the link ends and a resync does it */
+    op->executed_ms = f->now_ms;
     hf_operation_keep(f, op);
-    op->deadline_ms = f->now_ms + (op->deletes ? HF_FABRIC_DELETE_MS : HF_FABRIC_ACKNOWLEDGE_MS);
-    hf_list_push_back(op->deletes ? &f->deletes : &f->writes, &op->timed);
-    hf_list_push_front(dirty_chain(f, op->hash), &op->dirty);
+    if (!(op->flags & HF_OP_RELEASE)) { /* a release waits as long as it takes, or as its links */
+        op->deadline_ms = f->now_ms + HF_FABRIC_ACKNOWLEDGE_MS;
+        hf_list_push_back(&f->writes, &op->timed);
+        hf_list_push_front(dirty_chain(f, op->hash), &op->dirty);
+    }
+    if (op->need_count == 0)
+        nobody_yet(f, op);
 }
 
 static void confirm(struct hf_fabric *f, struct hf_fabric_need *need)
 {
     struct hf_fabric_op *op = need->op;
+    op->copied = true;
     if (op->wants_all && op->need_count > 1)
         drop_need(op, need);
     else
@@ -195,6 +217,16 @@ static bool is_holder(const struct hf_fabric *f, const struct hf_fabric_record *
                                            hf_membership_holds(f, hash, record->owner, peer));
 }
 
+/* Its peer will not say that it has it. */
+static void lose_need(struct hf_fabric *f, struct hf_fabric_need *need)
+{
+    struct hf_fabric_op *op = need->op;
+    op->missed = true;
+    drop_need(op, need);
+    if (op->need_count == 0)
+        nobody_yet(f, op);
+}
+
 /* The peer could not apply a change: it gets the whole. */
 void hf_copies_nack(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
 {
@@ -210,10 +242,8 @@ void hf_copies_nack(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
         return confirm(f, need); /* who owns it now sees to its copies */
     if (m->flags & HF_NACK_FULL || !is_holder(f, record, hash, peer) ||
         !hf_copies_send(f, record, m->id, peer, &again)) {
-        if (need != NULL && need->op->need_count > 1)
-            drop_need(need->op, need);
-        else if (need != NULL)
-            hf_copies_finish(f, need->op, HF_FABRIC_DEGRADED);
+        if (need != NULL)
+            lose_need(f, need);
         return;
     }
     if (need == NULL)
@@ -231,10 +261,8 @@ void hf_copies_unlinked(struct hf_fabric *f, unsigned peer)
         while (!hf_list_empty(&p->needs[lane])) {
             struct hf_fabric_need *need =
                 hf_container_of(p->needs[lane].next, struct hf_fabric_need, node);
-            struct hf_fabric_op *op = need->op;
-            drop_need(op, need);
-            if (op->need_count == 0 && op->wants_all)
-                hf_copies_finish(f, op, HF_FABRIC_DEGRADED);
+            need->op->told[peer / 64] &= ~(1ull << peer % 64);
+            lose_need(f, need);
         }
     }
 }
@@ -253,27 +281,30 @@ void hf_copies_resend(struct hf_fabric *f)
     resend(f, hf_container_of(node, struct hf_fabric_op, timed));
 }
 
-static void expire_list(struct hf_fabric *f, struct hf_list *list)
+static void look_again(struct hf_fabric *f, struct hf_fabric_op *op)
 {
-    while (!hf_list_empty(list)) {
-        struct hf_fabric_op *op = hf_container_of(list->next, struct hf_fabric_op, timed);
-        if (op->deadline_ms > f->now_ms)
-            break;
-        hf_copies_finish(f, op, HF_FABRIC_DEGRADED);
-    }
+    uint64_t waited_ms = f->now_ms - op->executed_ms;
+    if (waited_ms >= (op->copied ? HF_FABRIC_DELETE_MS : HF_FABRIC_DEGRADE_MS))
+        return hf_copies_finish(f, op, HF_FABRIC_DEGRADED);
+    op->deadline_ms = f->now_ms + HF_FABRIC_ACKNOWLEDGE_MS;
+    hf_list_remove(&op->timed);
+    hf_list_push_back(&f->writes, &op->timed);
+    nobody_yet(f, op);
 }
 
 void hf_copies_tick(struct hf_fabric *f)
 {
-    expire_list(f, &f->writes);
-    expire_list(f, &f->deletes);
+    while (!hf_list_empty(&f->writes)) {
+        struct hf_fabric_op *op = hf_container_of(f->writes.next, struct hf_fabric_op, timed);
+        if (op->deadline_ms > f->now_ms)
+            break;
+        look_again(f, op);
+    }
 }
 
 void hf_copies_lapsed(struct hf_fabric *f)
 {
-    struct hf_list *lists[] = {&f->writes, &f->deletes};
-    for (unsigned i = 0; i < 2; i++)
-        while (!hf_list_empty(lists[i]))
-            hf_copies_finish(f, hf_container_of(lists[i]->next, struct hf_fabric_op, timed),
-                             HF_FABRIC_UNSURE);
+    while (!hf_list_empty(&f->writes))
+        hf_copies_finish(f, hf_container_of(f->writes.next, struct hf_fabric_op, timed),
+                         HF_FABRIC_UNSURE);
 }

@@ -11,6 +11,7 @@ static void start_query(struct hf_fabric *f, struct hf_activity *activity,
     m.number = activity->number = ++f->number;
     memset(activity->waiting, 0, sizeof(activity->waiting));
     activity->step = HF_HOME_QUERYING;
+    activity->hearsay = record == NULL;
     for (unsigned i = 0; i < f->rank->count; i++) {
         if (i == f->self || !hf_membership_alive(f, i))
             continue;
@@ -43,7 +44,7 @@ static void start_transfer(struct hf_fabric *f, struct hf_activity *activity,
 void hf_home_forget_step(struct hf_activity *activity)
 {
     activity->step = HF_HOME_IDLE;
-    activity->known = activity->yielded = activity->denied = false;
+    activity->known = activity->yielded = activity->denied = activity->hearsay = false;
     memset(activity->holders, 0, sizeof(activity->holders));
 }
 
@@ -71,14 +72,6 @@ static void send_grant(struct hf_fabric *f, struct hf_slice id, unsigned to,
         hf_queue_send(f, to, grant);
 }
 
-static bool somebody_is_missing(const struct hf_fabric *f)
-{
-    for (unsigned i = 0; i < f->rank->count; i++)
-        if (i != f->self && f->peers[i].status == HF_PEER_DEAD && !f->peers[i].gone)
-            return true;
-    return false;
-}
-
 /* A node that is cut off grants on until its leases end. What the larger part grants afterwards
  * must win over that when they meet, so the first epoch after it fell silent leaps ahead; that was
  * done for a record is remembered, and forgotten for another in its place, which costs one more. */
@@ -86,7 +79,7 @@ uint32_t hf_home_epoch(struct hf_fabric *f, uint64_t hash, uint32_t epoch)
 {
     struct hf_leap *leap = &f->leaps[hash % HF_FABRIC_BRAKES];
     bool leaped = leap->hash == hash && leap->outage == f->outage;
-    if (f->settings.consistent && !leaped && somebody_is_missing(f)) {
+    if (f->settings.consistent && !leaped && hf_membership_missing(f)) {
         *leap = (struct hf_leap){hash, f->outage};
         epoch += HF_FABRIC_LEAP << HF_FABRIC_GRANTER_BITS;
     }
@@ -177,12 +170,14 @@ static void decide_absent(struct hf_fabric *f, struct hf_activity *activity,
                           struct hf_fabric_record *record, const struct hf_request *request)
 {
     bool tomb = hf_record_state(record) == HF_RECORD_TOMB;
+    bool deleted = tomb && record->version.sequence != HF_FABRIC_EXPIRED;
     enum hf_fabric_status status = HF_FABRIC_MISS;
     if (!tomb && record != NULL) {
-        f->counts.lost += record->version.sequence > 0 && record->state == HF_RECORD_POINTER;
+        f->counts.lost += record->version.sequence > 0 && record->state == HF_RECORD_POINTER &&
+                          !activity->hearsay;
         hf_record_remove(f, record);
     }
-    if (tomb && (request->flags & HF_FABRIC_CREATES) && !(request->flags & HF_FABRIC_OVER_TOMB))
+    if (deleted && (request->flags & HF_FABRIC_CREATES) && !(request->flags & HF_FABRIC_OVER_TOMB))
         status = HF_FABRIC_DROPPED;
     else if (request->flags & HF_FABRIC_CREATES)
         return grant_fresh(f, activity, request);

@@ -56,7 +56,6 @@ int hf_fabric_new(const struct hf_fabric_settings *settings, const struct hf_ran
     for (unsigned i = 0; i < HF_FABRIC_ACTIVE; i++)
         hf_list_init(&f->active[i]);
     hf_list_init(&f->writes);
-    hf_list_init(&f->deletes);
     hf_list_init(&f->waiting);
     hf_list_init(&f->patient);
     hf_membership_changed(f);

@@ -22,8 +22,11 @@ enum {
     HF_FABRIC_OPERATION_MS = 250,  /* until a read without an owner is answered UNSURE */
     HF_FABRIC_WRITE_MS = 3000,     /* the same for a write, which nobody may ask twice: it outlasts
                                       the lease of an owner that is dead */
-    HF_FABRIC_ACKNOWLEDGE_MS = 20, /* until a write goes on without its backup, loudly */
-    HF_FABRIC_DELETE_MS = 100,     /* the same for a delete, which wants every backup */
+    HF_FABRIC_ANSWER_MS = 300,     /* a write that was sent and not answered for that long: UNSURE.
+                                      A home that lives says within OPERATION_MS that it cannot */
+    HF_FABRIC_ACKNOWLEDGE_MS = 20, /* without word of a copy, until one more node is asked */
+    HF_FABRIC_DEGRADE_MS = 250,    /* until a write nobody confirmed is answered, loudly */
+    HF_FABRIC_DELETE_MS = 100,     /* until a delete that one node has waits for no other */
     HF_FABRIC_TOMB_MS = 15 * 60 * 1000, /* life of a tombstone */
     HF_FABRIC_GRACE_MS = 60 * 1000,     /* what a backup adds to a deadline: the owner expires */
     HF_FABRIC_GENERATIONS = 512,        /* of ownership; then they begin anew */
@@ -52,7 +55,7 @@ enum hf_fabric_flag { /* of an operation */
 
 enum hf_fabric_status {
     HF_FABRIC_OK,
-    HF_FABRIC_DEGRADED, /* done, but no backup (delete: not every backup) said so in time */
+    HF_FABRIC_DEGRADED, /* done, but no other node (delete: not every backup) said so in time */
     HF_FABRIC_MISS,     /* known: there is no such record */
     HF_FABRIC_DROPPED,  /* a write after the delete: answer OK, nothing was kept */
     HF_FABRIC_UNSURE, /* not known, or not known to have happened: answer an error, never a miss */
@@ -81,8 +84,11 @@ struct hf_fabric_op {
     struct hf_slice reply; /* borrowed for the call of complete */
     /* The fabric's own. */
     bool executed, deletes, wants_all, follows;
+    bool copied; /* a node has confirmed it */
+    bool missed; /* a node that is to hold it could not be told */
     uint8_t need_count, origin;
-    uint64_t hash, number, deadline_ms, asked_ms;
+    uint64_t hash, number, deadline_ms, executed_ms;
+    uint64_t told[HF_RANK_NODES_MAX / 64]; /* nodes it was sent to, over links that still stand */
     struct hf_list node;      /* waiting for an owner, or following another operation */
     struct hf_list timed;     /* among those with the same patience */
     struct hf_list dirty;     /* among executed ones that wait, by hash */

@@ -7,13 +7,16 @@
 enum {
     HF_FABRIC_MAGIC = 0x4fab21c5,
     HF_FABRIC_NOBODY = 0xffff,
-    HF_FABRIC_GRANTER_BITS = 8,     /* of an epoch: who granted it */
-    HF_FABRIC_BUCKETS = 1024,       /* of a digest */
-    HF_FABRIC_LISTED = 32,          /* records of one VERSIONS message */
-    HF_FABRIC_SCAN = 2000,          /* records looked at in a tick, for each scan */
-    HF_FABRIC_ADOPTED = 256,        /* orphans adopted in a tick */
-    HF_FABRIC_SYNC_RETRY_MS = 500,  /* a resync without progress begins anew */
-    HF_FABRIC_SYNC_AGAIN_MS = 1000, /* and a finished one is repeated after that, */
+    HF_FABRIC_GRANTER_BITS = 8,         /* of an epoch: who granted it */
+    HF_FABRIC_BUCKETS = 1024,           /* of a digest */
+    HF_FABRIC_LISTED = 32,              /* records of one VERSIONS message */
+    HF_FABRIC_SCAN = 2000,              /* records looked at in a tick, to adopt or hand over */
+    HF_FABRIC_SURVEY_WORK = 100 * 1000, /* of a tick: records times nodes and BASE; below 1 ms */
+    HF_FABRIC_SURVEY_BASE = 40,         /* what a record costs beside its rank, in nodes */
+    HF_FABRIC_SYNC_BUSY_MS = 200,       /* who compares says so that often */
+    HF_FABRIC_ADOPTED = 256,            /* orphans adopted in a tick */
+    HF_FABRIC_SYNC_RETRY_MS = 500,      /* a resync without progress begins anew */
+    HF_FABRIC_SYNC_AGAIN_MS = 1000,     /* and a finished one is repeated after that, */
     HF_FABRIC_SYNC_AGAINS = 2,    /* so often: the two may have seen a change at different times */
     HF_FABRIC_RELEASED_MS = 5000, /* a released copy leaves a pointer for this long */
     HF_FABRIC_RETRY_MS = 5,       /* until a request that was sent away is repeated */
@@ -61,13 +64,18 @@ struct hf_sync { /* both directions of one pair */
     unsigned agains;
     uint64_t again_ms;
     enum hf_sync_step step;
-    uint64_t view, cursor, progress_ms;
-    uint64_t *sums; /* owned [BUCKETS]; allocated on first use */
+    uint64_t view, progress_ms;
     uint8_t different[HF_FABRIC_BUCKETS / 8];
     /* Being told. */
     bool comparing, last_list;
-    uint64_t their_view, compare_cursor;
-    uint64_t *theirs, *mine; /* owned [BUCKETS] */
+    uint64_t their_view, busy_ms;
+    uint64_t *theirs; /* owned [BUCKETS]; allocated on first use, as the sums */
+    /* What the walk that is under way does for the peer. */
+    bool summed, compares, lists;
+    uint64_t *sums; /* owned [BUCKETS] */
+    char *list;     /* owned: entries of the next VERSIONS */
+    size_t list_size;
+    unsigned listed;
     unsigned pulls;
     uint64_t done_view; /* the peer has told all it held under this view */
 };
@@ -116,7 +124,7 @@ struct hf_activity {        /* a record about which something is under way */
     bool outdated;          /* and what that peer grants is not to be taken any more */
     bool advancing, deciding;
     uint8_t asked_peer;
-    uint64_t asked_number, retry_ms;
+    uint64_t asked_number, asked_ms, retry_ms;
     /* Home side. */
     struct hf_list requests;
     unsigned request_count;
@@ -127,6 +135,7 @@ struct hf_activity {        /* a record about which something is under way */
     bool known;                               /* every live node was asked */
     bool yielded; /* the owner has stopped serving and told its version */
     bool denied;  /* the owner says it holds nothing */
+    bool hearsay; /* asked with no record here: whatever pointers others have, its end was seen */
     uint32_t epoch_seen;
     uint16_t id_size;
     char id[];
@@ -140,6 +149,12 @@ struct hf_brake {
 struct hf_leap { /* a record whose epoch stands above what a missing node may have granted */
     uint64_t hash;
     uint32_t outage;
+};
+
+struct hf_survey { /* a walk over the store for all peers that wait for it */
+    bool walking;
+    uint64_t cursor, view;
+    unsigned left; /* records it may still look at before the next tick */
 };
 
 struct hf_fabric {
@@ -160,8 +175,8 @@ struct hf_fabric {
     uint32_t epoch_high[HF_FABRIC_BUCKETS];
     struct hf_peer peers[HF_RANK_NODES_MAX];
     struct hf_list dirty[HF_FABRIC_DIRTY];
-    struct hf_list writes, deletes;  /* executed ops by patience: 20, 100 ms */
-    struct hf_list waiting, patient; /* parked ones: reads 250 ms, writes 3 s */
+    struct hf_list writes; /* executed ops without word of a copy, by when to look again */
+    struct hf_list waiting, patient; /* parked ones, oldest first: reads, writes */
     struct hf_list active[HF_FABRIC_ACTIVE];
     size_t active_count;
     uint64_t round; /* counts hf_activity_each */
@@ -171,6 +186,7 @@ struct hf_fabric {
     uint32_t outage; /* counts nodes that fell silent */
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
     bool adopting, handed_over, left_behind;
+    struct hf_survey survey;
     char *scratch; /* owned; a frame being built */
     size_t scratch_size;
 };
@@ -182,6 +198,8 @@ bool hf_membership_quorum(const struct hf_fabric *f);
 /* Whether what the living know may be taken for all there is. Without it a home of a `consistent`
  * fabric decides nothing that a cut-off owner could contradict. */
 bool hf_membership_sure(const struct hf_fabric *f);
+/* A node is silent, and may still run and hold what it held. */
+bool hf_membership_missing(const struct hf_fabric *f);
 bool hf_membership_leased(const struct hf_fabric *f, uint64_t hash);
 int hf_membership_home(const struct hf_fabric *f, uint64_t hash);
 unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
@@ -241,6 +259,11 @@ bool hf_record_loses(const struct hf_fabric_record *mine, const struct hf_wire_m
 uint32_t hf_record_next_epoch(uint32_t epoch, unsigned granter);
 
 /* owner.c */
+/* The life of a record of ours is over, by its deadline or because nothing is in it: the backups
+ * forget it. While a node is missing they remember that it ended, or what that node still holds of
+ * it would be taken for the last there is; such a tombstone keeps nobody from making it anew. */
+#define HF_FABRIC_EXPIRED UINT32_MAX /* the sequence of its version */
+void hf_owner_tell_end(struct hf_fabric *f, struct hf_slice id, struct hf_version version);
 void hf_owner_execute(struct hf_fabric *f, struct hf_fabric_record *record,
                       struct hf_fabric_op *op);
 /* Executes for another node; its RESULT follows when the backups have it. */
@@ -251,6 +274,8 @@ void hf_owner_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabri
 void hf_owner_install(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
                       uint64_t hash, const struct hf_wire_message *grant);
 void hf_owner_expire(struct hf_fabric *f, struct hf_fabric_record *record);
+/* Once all who are to hold our record have said that they do, the peer's copy goes. */
+void hf_owner_relieve(struct hf_fabric *f, struct hf_fabric_record *record, unsigned peer);
 void hf_owner_transfer(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 void hf_owner_query(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 void hf_owner_relay(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
@@ -261,6 +286,8 @@ void hf_copies_init(struct hf_fabric_op *op);
 void hf_copies_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabric_status status);
 void hf_copies_need(struct hf_fabric *f, struct hf_fabric_op *op, unsigned peer, uint8_t lane,
                     uint64_t number);
+/* It was sent to the peer, over a link that still stands. */
+bool hf_copies_told(const struct hf_fabric_op *op, unsigned peer);
 /* Sends the record as it is now; m->number and m->status become its place and lane. */
 bool hf_copies_send(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
                     unsigned peer, struct hf_wire_message *m);
@@ -281,6 +308,14 @@ void hf_copies_resend(struct hf_fabric *f);
 /* Our leases are over: whoever was to take over may have begun without what waits here. */
 void hf_copies_lapsed(struct hf_fabric *f);
 void hf_copies_tick(struct hf_fabric *f);
+
+/* standin.c: copies on nodes that are no backups */
+/* Sends it to the next live node of the rank that has not got it; false when there is none. */
+bool hf_standin_ask(struct hf_fabric *f, struct hf_fabric_op *op);
+/* A live node has not been told, because there is no link or no room. */
+bool hf_standin_left(const struct hf_fabric *f, const struct hf_fabric_op *op);
+/* Looks whether we hold a copy that is to be given back. */
+void hf_standin_sweep(struct hf_fabric *f, const struct hf_fabric_record *record, uint64_t hash);
 
 /* operation.c: our own clients' operations */
 void hf_operation_start(struct hf_fabric *f, struct hf_fabric_op *op);
@@ -355,8 +390,20 @@ void hf_sync_pull(struct hf_fabric *f, unsigned peer, const struct hf_wire_messa
 void hf_sync_pulled(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 /* Who lives has changed: with whoever does, all is compared. */
 void hf_sync_wanted(struct hf_fabric *f);
+/* What we hold is told to the peer within a second or so. */
+void hf_sync_again(struct hf_fabric *f, unsigned peer);
 void hf_sync_unlinked(struct hf_fabric *f, unsigned peer);
 void hf_sync_tick(struct hf_fabric *f);
+
+/* The walk has the sums of what we hold: for our digest, or to be compared with the peer's. */
+void hf_sync_summed(struct hf_fabric *f, unsigned peer);
+void hf_sync_compared(struct hf_fabric *f, unsigned peer);
+
+/* survey.c */
+void hf_survey_tick(struct hf_fabric *f);
+/* Goes on with what is left for this tick. */
+void hf_survey_walk(struct hf_fabric *f);
+void hf_survey_leave(struct hf_sync *sync);
 
 /* upkeep.c */
 void hf_upkeep_sweep(struct hf_fabric *f);

@@ -96,6 +96,14 @@ unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigne
     return count;
 }
 
+bool hf_membership_missing(const struct hf_fabric *f)
+{
+    for (unsigned i = 0; i < f->rank->count; i++)
+        if (i != f->self && f->peers[i].status == HF_PEER_DEAD && !f->peers[i].gone)
+            return true;
+    return false;
+}
+
 bool hf_membership_holds(const struct hf_fabric *f, uint64_t hash, unsigned owner, unsigned node)
 {
     uint8_t targets[HF_FABRIC_TARGETS_MAX];

@@ -47,7 +47,7 @@ static void ask_home(struct hf_fabric *f, struct hf_activity *activity, struct h
     activity->asked = true;
     activity->outdated = false;
     activity->asked_peer = (uint8_t)home;
-    op->asked_ms = f->now_ms;
+    activity->asked_ms = f->now_ms;
     m.bytes = op->request;
     if ((unsigned)home == f->self) {
         hf_home_request(f, f->self, &m);
@@ -84,7 +84,10 @@ void hf_operation_advance(struct hf_fabric *f, struct hf_activity *activity)
         if (hf_record_owned(f, record))
             break; /* until the lease is renewed, or the peer that gives it is dead */
         ask_home(f, activity, op);
-        if (!activity->asked && first_parked(activity) == op)
+        if (activity->asked || first_parked(activity) != op)
+            continue;
+        record = find_alive(f, op->id, op->hash);
+        if (!hf_fabric_serves(f, record, op->hash, f->now_ms)) /* else it was granted at once */
             break;
     }
     activity->advancing = false;
@@ -224,13 +227,6 @@ void hf_operation_unlinked(struct hf_fabric *f, unsigned peer)
     hf_activity_each(f, forget_asked, peer);
 }
 
-static void advance(struct hf_fabric *f, struct hf_activity *activity, unsigned argument)
-{
-    if (!activity->asked)
-        hf_operation_advance(f, activity);
-    hf_activity_settle(f, activity);
-}
-
 static void give_up(struct hf_fabric *f, struct hf_fabric_op *op)
 {
     struct hf_activity *activity = hf_activity_find(f, op->id, op->hash);
@@ -240,6 +236,19 @@ static void give_up(struct hf_fabric *f, struct hf_fabric_op *op)
     hf_operation_finish(f, op, HF_FABRIC_UNSURE);
     if (activity != NULL)
         hf_activity_settle(f, activity);
+}
+
+/* What was sent and got lost on the way must not keep up what stands behind it. */
+static void advance(struct hf_fabric *f, struct hf_activity *activity, unsigned argument)
+{
+    struct hf_fabric_op *op = first_parked(activity);
+    bool lost =
+        activity->asked && op != NULL && activity->asked_ms + HF_FABRIC_ANSWER_MS <= f->now_ms;
+    if (lost)
+        return give_up(f, op);
+    if (!activity->asked)
+        hf_operation_advance(f, activity);
+    hf_activity_settle(f, activity);
 }
 
 static void expire(struct hf_fabric *f, struct hf_list *list)

@@ -33,6 +33,8 @@ static void finish_release(struct hf_fabric *f, struct made *made, enum hf_fabri
     m.version = made->version;
     m.state = HF_RECORD_BACKUP;
     m.node = (uint16_t)f->self;
+    if (made->op.missed)
+        status = HF_FABRIC_DEGRADED; /* what they hold may be the only copies */
     for (unsigned i = 0; i < made->released_count && status == HF_FABRIC_OK; i++)
         hf_queue_replicate(f, made->released[i], &m, &lane);
     free(made);
@@ -62,20 +64,26 @@ void hf_owner_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabri
         finish_remote(f, made, status);
 }
 
-/* Forgets a record that expired or holds nothing, here and at the backups. */
-static void forget(struct hf_fabric *f, struct hf_fabric_record *record, uint64_t hash)
+void hf_owner_tell_end(struct hf_fabric *f, struct hf_slice id, struct hf_version version)
 {
-    uint8_t targets[HF_FABRIC_TARGETS_MAX];
-    unsigned count = hf_membership_targets(f, hash, f->self, targets);
-    struct hf_slice none = {0};
-    for (unsigned i = 0; i < count; i++)
-        hf_copies_replicate(f, record, targets[i], HF_WIRE_GONE, record->version, none);
-    hf_record_remove(f, record);
+    uint8_t targets[HF_FABRIC_TARGETS_MAX], lane;
+    unsigned count = hf_membership_targets(f, hf_rank_hash(id), f->self, targets);
+    bool remember = version.sequence > 0 && hf_membership_missing(f);
+    for (unsigned i = 0; i < count; i++) {
+        struct hf_wire_message m = {.id = id, .base = version, .version = version};
+        m.kind = remember ? HF_WIRE_DELETED : HF_WIRE_GONE;
+        m.state = remember ? HF_RECORD_TOMB : HF_RECORD_OWNER;
+        m.node = (uint16_t)f->self;
+        if (remember)
+            m.version.sequence = HF_FABRIC_EXPIRED;
+        hf_queue_replicate(f, targets[i], &m, &lane);
+    }
 }
 
 void hf_owner_expire(struct hf_fabric *f, struct hf_fabric_record *record)
 {
-    forget(f, record, hf_rank_hash(f->store.id(f->store.user, record)));
+    hf_owner_tell_end(f, f->store.id(f->store.user, record), record->version);
+    hf_record_remove(f, record);
 }
 
 static void replicate_change(struct hf_fabric *f, struct hf_fabric_record *record,
@@ -127,7 +135,7 @@ void hf_owner_execute(struct hf_fabric *f, struct hf_fabric_record *record, stru
         keep_reply(hf_container_of(op, struct made, op), outcome.reply);
     record->deadline_ms = outcome.deadline_ms;
     if (outcome.change == HF_FABRIC_EMPTY) {
-        forget(f, record, op->hash);
+        hf_owner_expire(f, record);
         return hf_copies_finish(f, op, HF_FABRIC_OK);
     }
     if (outcome.change == HF_FABRIC_NOTHING)
@@ -174,6 +182,8 @@ static void establish(struct hf_fabric *f, struct hf_fabric_record *record,
             continue; /* it has what it granted */
         if (hf_copies_send(f, record, made->op.id, targets[i], &m))
             hf_copies_need(f, &made->op, targets[i], m.status, m.number);
+        else
+            made->op.missed = true;
     }
 }
 
@@ -206,6 +216,23 @@ void hf_owner_install(struct hf_fabric *f, struct hf_fabric_record *record, stru
         hf_copies_finish(f, &made->op, HF_FABRIC_OK);
     else
         hf_copies_wait(f, &made->op);
+}
+
+/* A change of nothing: whoever does not hold what we do says so, and gets it. */
+void hf_owner_relieve(struct hf_fabric *f, struct hf_fabric_record *record, unsigned peer)
+{
+    struct hf_slice none = {0}, id = f->store.id(f->store.user, record);
+    struct hf_wire_message m = {.kind = HF_WIRE_CHANGE, .base = record->version};
+    struct made *made = make(id, hf_rank_hash(id), none, HF_OP_RELEASE);
+    if (made == NULL)
+        return; /* the next resync makes up for it */
+    hf_copies_init(&made->op);
+    made->version = record->version;
+    made->op.wants_all = true;
+    made->released[made->released_count++] = (uint8_t)peer;
+    hf_copies_out(f, record, &made->op, &m);
+    made->op.missed |= made->op.need_count == 0;
+    hf_copies_wait(f, &made->op);
 }
 
 /* Stops serving and tells what we hold. Asked again, we answer again. */

@@ -35,7 +35,7 @@ static void remember(struct hf_fabric *f, struct hf_slice id, struct hf_peer *p,
     if (one == NULL)
         return;
     one->number = request->number;
-    one->end_ms = f->now_ms + HF_FABRIC_WRITE_MS;
+    one->end_ms = f->now_ms + HF_FABRIC_ANSWER_MS;
     one->origin = request->origin;
     one->flags = request->flags;
     one->id_size = (uint16_t)id.size;

@@ -3,7 +3,7 @@
 #include "fabric/internal.h"
 #include <stdlib.h>
 
-enum { SUM_BYTES = HF_FABRIC_BUCKETS * 10, LIST_BYTES = HF_FABRIC_LISTED * (HF_WIRE_ID_MAX + 17) };
+enum { SUM_BYTES = HF_FABRIC_BUCKETS * 10 };
 
 /* Both may hold it, or one is its home: what the pair has to agree about. */
 static bool concerns(const struct hf_fabric *f, const struct hf_fabric_record *record,
@@ -18,40 +18,15 @@ static uint64_t hash_of(struct hf_fabric *f, const struct hf_fabric_record *reco
     return hf_rank_hash(f->store.id(f->store.user, record));
 }
 
-/* Adds up to SCAN records; true at the end. */
-static bool sum_some(struct hf_fabric *f, unsigned peer, uint64_t *cursor, uint64_t *sums)
-{
-    for (unsigned i = 0; i < HF_FABRIC_SCAN; i++) {
-        struct hf_fabric_record *record = f->store.next(f->store.user, cursor);
-        if (record == NULL)
-            return true;
-        uint64_t hash = hash_of(f, record);
-        if (record->state != HF_RECORD_POINTER && !hf_record_hollow(f, record) &&
-            concerns(f, record, hash, peer))
-            sums[hf_digest_bucket(hash)] +=
-                hf_digest_of(hash, record->state == HF_RECORD_TOMB, record->version);
-    }
-    return false;
-}
-
-static bool ensure_sums(uint64_t **sums)
-{
-    if (*sums == NULL)
-        *sums = calloc(HF_FABRIC_BUCKETS, sizeof(**sums));
-    else
-        memset(*sums, 0, HF_FABRIC_BUCKETS * sizeof(**sums));
-    return *sums != NULL;
-}
-
 void hf_sync_fini(struct hf_sync *sync)
 {
     free(sync->sums);
     free(sync->theirs);
-    free(sync->mine);
-    sync->sums = sync->theirs = sync->mine = NULL;
+    sync->sums = sync->theirs = NULL;
+    hf_survey_leave(sync);
 }
 
-static void send_digest(struct hf_fabric *f, unsigned peer)
+void hf_sync_summed(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
     struct hf_wire_message m = {.type = HF_WIRE_DIGEST, .view = s->view};
@@ -65,42 +40,12 @@ static void send_digest(struct hf_fabric *f, unsigned peer)
     s->wanted |= s->step == HF_SYNC_IDLE;
 }
 
-/* The next records that differ, as many as one message lists; the peer asks for more. */
-static void list_some(struct hf_fabric *f, unsigned peer)
-{
-    struct hf_sync *s = &f->peers[peer].sync;
-    struct hf_wire_message m = {.type = HF_WIRE_VERSIONS, .view = s->view};
-    char bytes[LIST_BYTES];
-    size_t used = 0;
-    unsigned listed = 0, seen = 0;
-    bool end = false;
-    for (; listed < HF_FABRIC_LISTED && seen < HF_FABRIC_SCAN && !end; seen++) {
-        struct hf_fabric_record *record = f->store.next(f->store.user, &s->cursor);
-        end = record == NULL;
-        uint64_t hash = end ? 0 : hash_of(f, record);
-        unsigned bucket = hf_digest_bucket(hash);
-        if (end || !(s->different[bucket / 8] >> bucket % 8 & 1) || hf_record_hollow(f, record) ||
-            !concerns(f, record, hash, peer))
-            continue;
-        struct hf_wire_entry entry = {f->store.id(f->store.user, record), record->version,
-                                      record->owner, hf_record_state(record)};
-        REQUIRE(hf_wire_put_entry(&entry, bytes, sizeof(bytes), &used));
-        listed++;
-    }
-    if (listed == 0 && !end)
-        return; /* goes on at the next tick */
-    m.bytes = hf_slice(bytes, used);
-    m.flags = end ? HF_SYNC_LAST : 0;
-    s->step = end ? HF_SYNC_IDLE : HF_SYNC_LISTED;
-    s->wanted |= !hf_queue_send(f, peer, &m);
-}
-
 static void begin(struct hf_fabric *f, struct hf_sync *s)
 {
     s->wanted = false;
     s->view = f->view;
-    s->cursor = 0;
-    s->step = ensure_sums(&s->sums) ? HF_SYNC_SUMMING : HF_SYNC_IDLE;
+    s->step = HF_SYNC_SUMMING;
+    s->summed = s->lists = false; /* the walk under way began too early */
     s->progress_ms = f->now_ms;
 }
 
@@ -121,10 +66,6 @@ static void tell(struct hf_fabric *f, unsigned peer)
     bool stuck = s->step != HF_SYNC_IDLE && f->now_ms - s->progress_ms > HF_FABRIC_SYNC_RETRY_MS;
     if (stuck || (s->wanted && (s->step == HF_SYNC_IDLE || s->view != f->view)))
         begin(f, s);
-    if (s->step == HF_SYNC_SUMMING && sum_some(f, peer, &s->cursor, s->sums))
-        send_digest(f, peer);
-    else if (s->step == HF_SYNC_LISTING)
-        list_some(f, peer);
     if (s->step == HF_SYNC_SUMMING || s->step == HF_SYNC_LISTING)
         s->progress_ms = f->now_ms;
 }
@@ -135,45 +76,61 @@ void hf_sync_digest(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
     struct hf_slice bytes = m->bytes;
     uint16_t bucket;
     uint64_t sum;
-    if (!ensure_sums(&s->theirs) || !ensure_sums(&s->mine))
+    if (s->theirs == NULL)
+        s->theirs = malloc(HF_FABRIC_BUCKETS * sizeof(*s->theirs));
+    if (s->theirs == NULL)
         return;
+    memset(s->theirs, 0, HF_FABRIC_BUCKETS * sizeof(*s->theirs));
     while (hf_wire_get_sum(&bytes, &bucket, &sum))
         if (bucket < HF_FABRIC_BUCKETS)
             s->theirs[bucket] = sum;
+    if (!s->comparing || s->their_view != m->view)
+        s->compares = false; /* by the next walk; the one under way began before */
     s->comparing = true;
     s->their_view = m->view;
-    s->compare_cursor = 0;
+    s->busy_ms = f->now_ms;
     s->pulls = 0;
 }
 
-static void compare(struct hf_fabric *f, unsigned peer)
+void hf_sync_compared(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
     struct hf_wire_message m = {.type = HF_WIRE_DIFFERENT, .view = s->their_view};
     uint8_t different[HF_FABRIC_BUCKETS / 8] = {0};
-    if (!s->comparing || !sum_some(f, peer, &s->compare_cursor, s->mine))
-        return;
     for (unsigned i = 0; i < HF_FABRIC_BUCKETS; i++)
-        if (s->mine[i] != s->theirs[i])
+        if (s->sums[i] != s->theirs[i])
             different[i / 8] |= (uint8_t)(1 << i % 8);
     m.bytes = hf_slice((const char *)different, sizeof(different));
     s->comparing = !hf_queue_send(f, peer, &m);
 }
 
-/* With content: the buckets that differ. Without: go on. */
+/* A comparison may take longer than the patience of who waits for it. */
+static void say_busy(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    struct hf_wire_message m = {.type = HF_WIRE_DIFFERENT, .view = s->their_view};
+    if (!s->comparing || f->now_ms - s->busy_ms < HF_FABRIC_SYNC_BUSY_MS)
+        return;
+    s->busy_ms = f->now_ms;
+    hf_queue_send(f, peer, &m);
+}
+
+/* With content: the buckets that differ. Without: go on, or wait for the content. */
 void hf_sync_different(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
 {
     struct hf_sync *s = &f->peers[peer].sync;
     bool first = s->step == HF_SYNC_ASKED && m->bytes.size == sizeof(s->different);
-    if (m->view != s->view || (!first && s->step != HF_SYNC_LISTED))
+    if (m->view != s->view)
         return;
-    if (first) {
+    if (s->step == HF_SYNC_ASKED)
+        s->progress_ms = f->now_ms;
+    if (!first && s->step != HF_SYNC_LISTED)
+        return;
+    if (first)
         memcpy(s->different, m->bytes.bytes, sizeof(s->different));
-        s->cursor = 0;
-    }
     s->step = HF_SYNC_LISTING;
     s->progress_ms = f->now_ms;
-    list_some(f, peer);
+    hf_survey_walk(f);
 }
 
 static void go_on(struct hf_fabric *f, unsigned peer)
@@ -191,6 +148,8 @@ static void go_on(struct hf_fabric *f, unsigned peer)
 static void release(struct hf_fabric *f, unsigned peer, struct hf_fabric_record *record)
 {
     struct hf_slice none = {0};
+    if (hf_record_owned(f, record))
+        return hf_owner_relieve(f, record, peer);
     if (hf_record_has_value(record) && hf_membership_alive(f, record->owner))
         hf_copies_replicate(f, record, peer, HF_WIRE_RELEASE, record->version, none);
 }
@@ -292,12 +251,22 @@ void hf_sync_wanted(struct hf_fabric *f)
     }
 }
 
+void hf_sync_again(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    if (s->agains > 0 || s->wanted)
+        return;
+    s->agains = 1;
+    s->again_ms = f->now_ms + HF_FABRIC_SYNC_AGAIN_MS;
+}
+
 void hf_sync_unlinked(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
     s->wanted = true;
     s->step = HF_SYNC_IDLE;
     s->comparing = false;
+    hf_survey_leave(s);
     s->pulls = 0;
     s->their_view = s->done_view = 0;
 }
@@ -309,6 +278,7 @@ void hf_sync_tick(struct hf_fabric *f)
         if (i == f->self || !p->linked || p->status == HF_PEER_DEAD)
             continue;
         tell(f, i);
-        compare(f, i);
+        say_busy(f, i);
     }
+    hf_survey_tick(f);
 }

@@ -7,29 +7,21 @@ enum { SWEPT = 200 }; /* records looked at for their deadlines in a tick */
 void hf_fabric_dropped(struct hf_fabric *f, struct hf_slice id, enum hf_record_state state,
                        struct hf_version version, bool expired)
 {
-    struct hf_wire_message m = {.kind = HF_WIRE_GONE, .id = id, .base = version};
-    uint8_t targets[HF_FABRIC_TARGETS_MAX], lane;
-    uint64_t hash = hf_rank_hash(id);
-    hf_record_forget_epoch(f, hash, version.epoch);
-    if (state != HF_RECORD_OWNER || !expired)
-        return;
-    m.state = HF_RECORD_OWNER;
-    m.version = version;
-    m.node = (uint16_t)f->self;
-    unsigned count = hf_membership_targets(f, hash, f->self, targets);
-    for (unsigned i = 0; i < count; i++)
-        hf_queue_replicate(f, targets[i], &m, &lane);
+    hf_record_forget_epoch(f, hf_rank_hash(id), version.epoch);
+    if (state == HF_RECORD_OWNER && expired)
+        hf_owner_tell_end(f, id, version);
 }
 
-/* Only the owner ends a record's life on time; others wait the grace longer, then forget. */
+/* Only the owner ends a record's life on time; others wait the grace longer, then forget. A copy
+ * that is not to be here is given back. */
 static void sweep_one(struct hf_fabric *f, struct hf_fabric_record *record)
 {
     uint64_t deadline_ms = record->deadline_ms;
     if (record->state == HF_RECORD_OWNER && !hf_record_owned(f, record))
         record->state = HF_RECORD_BACKUP; /* before its generation comes again */
-    if (deadline_ms == 0 || deadline_ms > f->now_ms)
-        return;
     uint64_t hash = hf_rank_hash(f->store.id(f->store.user, record));
+    if (deadline_ms == 0 || deadline_ms > f->now_ms)
+        return hf_standin_sweep(f, record, hash);
     bool home = hf_membership_home(f, hash) == (int)f->self;
     bool late = deadline_ms + HF_FABRIC_GRACE_MS <= f->now_ms;
     if (hf_fabric_serves(f, record, hash, f->now_ms))

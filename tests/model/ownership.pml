@@ -25,6 +25,9 @@
 #ifndef BACKUPS
 #define BACKUPS 1
 #endif
+#ifndef STANDINS /* how often an owner without word of a copy asks one more node */
+#define STANDINS 0
+#endif
 #ifndef RULE_SERVE_LEASED /* the owner looks at its lease before every answer */
 #define RULE_SERVE_LEASED 1
 #endif
@@ -68,7 +71,7 @@ bool known[N], yielded[N], denied[N], sure[N];
 
 /* What the world saw. */
 byte written, acked, numbers;
-byte moves_left, writes_left, deletes_left, lapses_left, crashes_left;
+byte moves_left, writes_left, deletes_left, lapses_left, crashes_left, standins_left;
 bool deleted, gone; /* a delete was executed; it was acknowledged */
 byte owner_of[EPOCHS]; /* node + 1 */
 
@@ -454,6 +457,13 @@ inline client_writes()
     copy_out()
 }
 
+/* Without word of its backup the owner asks the node that is none; that one's word counts. */
+inline ask_standin()
+{
+    standins_left--;
+    send(SECOND(self), COPY, 0)
+}
+
 inline client_deletes()
 {
     deletes_left--;
@@ -582,6 +592,8 @@ end: /* nothing is left to do */
     :: atomic { SERVES(self) && writes_left > 0 && waiting_write[self] == 0 -> client_writes() }
     :: atomic { SERVES(self) && deletes_left > 0 && waiting_write[self] == 0 ->
                 client_deletes() }
+    :: atomic { up[self] && state[self] == OWNER && standins_left > 0 && BACKUPS == 1 &&
+                waiting_write[self] != 0 && SECOND(self) != NOBODY -> ask_standin() }
     :: atomic { up[self] && lapsed[self] -> rejoin() }
     :: atomic { crashes_left > 0 && up[self] -> crash() }
     :: atomic { lapses_left > 0 && up[self] && crashes_left == CRASHES -> lapse() }
@@ -619,6 +631,7 @@ init
         deletes_left = DELETES;
         lapses_left = LAPSES;
         crashes_left = CRASHES;
+        standins_left = STANDINS;
         sure[0] = 1; /* the first of the rank has been the home from the start */
         state[2] = OWNER; epoch[2] = GRANTERS; value[2] = 1; owner[2] = 2;
         state[0] = BACKUP; epoch[0] = GRANTERS; value[0] = 1; owner[0] = 2;

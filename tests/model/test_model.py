@@ -37,7 +37,9 @@ def explore(folder, **settings):
     {"MOVES": 2, "WRITES": 2, "LAPSES": 1},
     {"MOVES": 2, "WRITES": 2, "LAPSES": 0, "CRASHES": 1},
     {"MOVES": 1, "WRITES": 1, "LAPSES": 1, "DELETES": 1},
-], ids=["a node stops", "a node is lost", "a delete"])
+    {"MOVES": 1, "WRITES": 2, "LAPSES": 1, "STANDINS": 1},
+    {"MOVES": 1, "WRITES": 2, "LAPSES": 0, "CRASHES": 1, "STANDINS": 1},
+], ids=["a node stops", "a node is lost", "a delete", "a stand-in", "a stand-in is all that is left"])
 def test_the_rules_hold(settings, tmp_path):
     errors, states, wrong = explore(tmp_path, **settings)
     print(f"{settings}: {states} states")
@@ -49,7 +51,8 @@ def test_the_rules_hold(settings, tmp_path):
     {"RULE_SERVE_LEASED": 0},
     {"RULE_ACK_LEASED": 0, "BACKUPS": 2},
     {"RULE_QUERY": 0},
-], ids=lambda settings: next(iter(settings)))
+    {"RULE_QUERY": 0, "LAPSES": 0, "CRASHES": 1, "STANDINS": 1},
+], ids=["RULE_SERVE_LEASED", "RULE_ACK_LEASED", "RULE_QUERY", "RULE_QUERY, a stand-in"])
 def test_a_rule_left_out_is_found(settings, tmp_path):
     errors, _, wrong = explore(tmp_path, **settings)
     print(f"{settings}: {wrong}")
