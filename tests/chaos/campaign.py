@@ -32,7 +32,7 @@ class Campaign:
         self.users = [self.user(number, kind, **keys) for number in range(users)]
         self.until = float("inf")
         self.killed_at = {}
-        self.events = []
+        self.events, self.failure = [], None
 
     def user(self, number, kind, **keys):
         made = kind(self.loop, self.judge, f"{self.seed}-{number}", self.cluster.known,
@@ -94,6 +94,8 @@ class Campaign:
         finally:
             self.until = min(self.until, time.monotonic() + after_s)
             thread.join()
+        if self.failure:
+            raise self.failure
         for user in self.users:
             self.loop.spawn(user.check(check_s))
         self.loop.run()
@@ -104,14 +106,21 @@ class Campaign:
         for user in self.users:
             for work in user.work(lambda: self.until):
                 self.loop.spawn(work)
-        self.loop.run()
+        try:
+            self.loop.run()
+        except Exception as failure:  # a mistake of ours: told by run()
+            self.failure = failure
 
     def recoveries(self, name=None):
         """ms, of each session whose request failed (at that server): from when that request began, or
         from the kill if that was later, to its data."""
-        return sorted((answered - max(begun, self.killed_at.get(server, 0))) * 1000
-                      for user in self.users for server, begun, answered in user.recoveries
-                      if name in (None, server))
+        waits = []
+        for user in self.users:
+            for server, begun, answered in user.recoveries:
+                killed = self.killed_at.get(server, 0)
+                if name in (None, server):
+                    waits.append((answered - (killed if begun < killed < answered else begun)) * 1000)
+        return sorted(waits)
 
     def first_answer(self, name):
         """ms from the kill until the first session of that server was answered elsewhere."""

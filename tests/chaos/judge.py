@@ -12,10 +12,13 @@ if it comes to light after a later one that was acknowledged, that one is lost a
   foreign  another session's value, or one that nobody wrote
   undead   a value after a delete that was acknowledged, or after its time
 """
+import collections
 import time
 import zlib
 
 NEVER = float("inf")
+TRACED = 30  # of a session, the last things that happened
+TOLD = 10  # accusations told in full
 
 
 def encode(session, number, size):
@@ -48,6 +51,7 @@ class Story:
         self.judge, self.session = judge, session
         self.writes = {}
         self.count = 0
+        self.trace = collections.deque(maxlen=TRACED)
         self.known = 0  # the acknowledged or read write that began last
         self.dying = False  # somebody began to delete it
         self.dead_since = NEVER  # when that was acknowledged
@@ -55,20 +59,26 @@ class Story:
     def value(self, number, size):
         return encode(self.session, number, size)
 
-    def begin_write(self):
+    def note(self, what):
+        self.trace.append((time.monotonic(), what))
+
+    def begin_write(self, where):
         self.count += 1
+        self.note(f"{where}: write {self.count}")
         self.writes[self.count] = _Write(time.monotonic())
         return self.count
 
     def end_write(self, number):
         """It was acknowledged."""
         write = self.writes[number]
+        self.note(f"written {number}")
         write.ended, write.acknowledged = time.monotonic(), True
         self._learn(number)
         self.judge.acknowledged += 1
 
-    def fail_write(self, number):
+    def fail_write(self, number, why):
         """An error, or no answer: its writer gave up, and would not know it from one that was lost."""
+        self.note(f"failed {number}: {why}")
         self.writes[number].ended = time.monotonic()
 
     def begin_read(self):
@@ -80,6 +90,7 @@ class Story:
         begun, known = asked
         self.judge.reads += 1
         dead = self.dead_since < begun
+        self.note(f"{where}: read {value[:20] if value else None}, asked {(time.monotonic() - begun) * 1000:.1f} ms before")
         if value is None:
             return self.dying or not known or \
                 self._accuse("missing", f"has no value, {known} was promised", where)
@@ -94,19 +105,27 @@ class Story:
         self._learn(number)
         return True
 
-    def begin_delete(self):
+    def begin_delete(self, where):
+        self.note(f"{where}: delete")
         self.dying = True
 
-    def end_delete(self):
-        """It was acknowledged: nobody reads anything from now on."""
-        self.dead_since = time.monotonic()
+    def end_delete(self, known, deleted, where):
+        """It was acknowledged: nobody reads anything from now on. known: when it was asked for.
+        deleted: how many there were; where there was nothing a slow write may make a session yet."""
+        self.note(f"deleted {deleted}")
+        if deleted:
+            self.dead_since = time.monotonic()
+        elif known:
+            self._accuse("missing", f"has nothing to delete, {known} was promised", where)
 
     def _learn(self, number):
         if not self.known or self.writes[number].begun > self.writes[self.known].begun:
             self.known = number
 
     def _accuse(self, kind, what, where):
-        self.judge.accuse(kind, f"{self.session} {what} (at {where}, {time.monotonic() - self.judge.started:.3f} s)")
+        started = self.judge.started
+        story = [f"    {then - started:8.4f} s {each}" for then, each in self.trace]
+        self.judge.accuse(kind, "\n".join([f"{self.session} {what} at {where}", *story]))
         return False
 
 
@@ -132,4 +151,4 @@ class Judge:
         return found
 
     def told(self):
-        return "\n".join(f"{kind}: {text}" for kind, text in self.wrong[:20])
+        return "\n".join(f"{kind}: {text}" for kind, text in self.wrong[:TOLD])

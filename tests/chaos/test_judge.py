@@ -21,7 +21,7 @@ def story(judge):
 
 
 def written(story):
-    number = story.begin_write()
+    number = story.begin_write("here")
     story.end_write(number)
     return story.value(number, 50)
 
@@ -42,8 +42,8 @@ def test_promises_kept(judge, story):
 
 def test_failed_write_may_have_happened(judge, story):
     first = written(story)
-    number = story.begin_write()
-    story.fail_write(number)
+    number = story.begin_write("here")
+    story.fail_write(number, "why")
     assert reads(story, first)
     assert reads(story, story.value(number, 50))
     assert not reads(story, first), "it was seen, and is seen by all from then on"
@@ -51,7 +51,7 @@ def test_failed_write_may_have_happened(judge, story):
 
 
 def test_overlapping_writes_have_no_order(judge, story):
-    one, two = story.begin_write(), story.begin_write()
+    one, two = story.begin_write("here"), story.begin_write("here")
     story.end_write(two)
     story.end_write(one)
     assert reads(story, story.value(one, 50)) and reads(story, story.value(two, 50))
@@ -65,8 +65,8 @@ def broken_stale(story):
 
 
 def broken_late(story):
-    number = story.begin_write()
-    story.fail_write(number)
+    number = story.begin_write("here")
+    story.fail_write(number, "why")
     written(story)
     return story.value(number, 50)
 
@@ -91,8 +91,8 @@ def broken_unwritten(story):
 
 def broken_undead(story):
     value = written(story)
-    story.begin_delete()
-    story.end_delete()
+    story.begin_delete("here")
+    story.end_delete(story.known, 1, "here")
     return value
 
 
@@ -104,6 +104,13 @@ def test_promises_broken(judge, story, break_it, kind):
     time.sleep(0.001)  # the clock moves on
     assert not reads(story, value)
     assert judge.kinds() == {kind: 1}
+
+
+def test_nothing_to_delete(judge, story):
+    written(story)
+    story.begin_delete("here")
+    story.end_delete(story.known, 0, "here")
+    assert judge.kinds() == {"missing": 1}
 
 
 @pytest.fixture

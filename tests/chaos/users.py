@@ -30,9 +30,16 @@ class User:
         self.refusals = []
 
     def link(self, server):
+        """Raises Failed when that server is known to be dead and was never spoken to."""
         if server not in self.links:
-            self.links[server] = Link(self.loop, self.servers[server], self.patience_s)
+            self.links[server] = self.new_link(server)
         return self.links[server]
+
+    def new_link(self, server):
+        path = self.servers.get(server)
+        if path is None:
+            raise Failed("known to be dead")
+        return Link(self.loop, path, self.patience_s)
 
     def move(self):
         """To another server, if there is one that is thought to be alive."""
@@ -41,16 +48,16 @@ class User:
             self.server = self.random.choice(others)
 
     def write(self, server):
-        number = self.story.begin_write()
-        link = self.link(server)
+        number = self.story.begin_write(server)
         try:
+            link = self.link(server)
             answer = yield from link.ask("SETEX", self.key, TTL_S, self.story.value(number, self.size))
             if answer != "OK":
                 raise Failed(f"SETEX answers {answer!r}")
             if self.wait:
                 yield from self.wait(link)
-        except Failed:
-            self.story.fail_write(number)
+        except Failed as reason:
+            self.story.fail_write(number, reason)
             raise
         self.story.end_write(number)
 
@@ -136,9 +143,9 @@ class Bouncer(User):
             if not servers:
                 continue
             server = self.random.choice(servers)
-            link = links.setdefault(server, Link(self.loop, self.servers[server], self.patience_s))
             asked = self.story.begin_read()
             try:
+                link = links[server] = links.get(server) or self.new_link(server)
                 self.story.end_read(asked, (yield from link.ask("GET", self.key)), server)
             except Failed as reason:
                 self.refusals.append(f"{server}: {reason}")
@@ -170,9 +177,10 @@ class Leaver(User):
                 yield from self.read(slow)
                 self.loop.spawn(self.write_late(slow, self.random.random() * 0.02))
             yield self.random.random() * 0.02
-            self.story.begin_delete()
-            yield from self.link(self.server).ask("DEL", self.key)
-            self.story.end_delete()
+            self.story.begin_delete(self.server)
+            known = self.story.known
+            deleted = yield from self.link(self.server).ask("DEL", self.key)
+            self.story.end_delete(known, deleted, self.server)
             for server in sorted(self.servers):
                 yield from self.read(server)
         except Failed as reason:
@@ -180,15 +188,16 @@ class Leaver(User):
 
     def write_late(self, server, delay_s):
         """Whether it is kept does not matter, unless somebody reads it."""
-        link = Link(self.loop, self.servers.get(server, ""), self.patience_s)
         story, key = self.story, self.key
         yield delay_s
-        number = story.begin_write()
+        number = story.begin_write(server)
         try:
+            link = self.new_link(server)
             yield from link.ask("SETEX", key, TTL_S, story.value(number, self.size))
-        except Failed:
-            pass
-        link.close()
+            link.close()
+            story.note(f"written {number}, too late")
+        except Failed as reason:
+            story.note(f"failed {number}, too late: {reason}")
 
 
 def waits_for(copies):
