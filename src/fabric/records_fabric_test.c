@@ -36,7 +36,7 @@ static void step(struct alone *alone, uint64_t for_ms)
 
 static void start(struct alone *alone)
 {
-    const struct hf_fabric_host host = {alone, complete, wake};
+    const struct hf_fabric_host host = {.user = alone, .complete = complete, .wake = wake};
     const struct hf_fabric_settings settings = {.backups = 1,
                                                 .incarnation = 1,
                                                 .epoch_floor = 5,

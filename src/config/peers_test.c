@@ -1,0 +1,157 @@
+/* An agent's peers: what is read of them, which of them it is itself, and what is told of mistakes.
+ */
+#include "base/test.h"
+#include "config/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { TEXT_MAX = 1024 };
+
+static char told[TEXT_MAX]; /* the messages of the last load */
+
+static struct hf_agent_config *load(const char *text)
+{
+    struct hf_config_report report = {0};
+    struct hf_agent_config *config = NULL;
+    size_t used = 0;
+    (void)hf_config_load_agent_text(hf_slice_text(text), "x.yaml", &config, &report);
+    told[0] = '\0';
+    for (unsigned i = 0; i < report.count && used < sizeof(told); i++)
+        used += (size_t)snprintf(told + used, sizeof(told) - used, "%u: %s\n",
+                                 report.messages[i].line, report.messages[i].text);
+    hf_config_report_fini(&report);
+    return config;
+}
+
+#define AGENT(rest) "agent:\n  redis: 127.0.0.1:6380\n  memory: 64MiB\n" rest
+#define PEERS "  peers: {b: \"127.0.0.1:7402\", a: \"127.0.0.1:7401\", c: \"127.0.0.1:7403\"}\n"
+
+static void who_they_are_and_which_of_them_it_is(void **state)
+{
+    struct hf_agent_config *config = load(AGENT("  peer: 127.0.0.1:7401\n" PEERS));
+    assert_string_equal(told, "");
+    const struct hf_agent_replication *replication = &config->replication;
+    assert_true(replication->on && !replication->has_key);
+    assert_int_equal(replication->peer_count, 3);
+    assert_int_equal(replication->self, 1);
+    assert_string_equal(replication->peers[0].name, "b");
+    assert_string_equal(config->process->node, "a"); /* as the others call it */
+    assert_int_equal(replication->backups, 1);
+    assert_false(replication->acknowledge_memory || replication->consistent);
+    assert_int_equal(replication->line, 4);
+    hf_agent_config_free(&config);
+
+    config = load("node: c\n" AGENT("  peer: 127.0.0.1:7403\n" PEERS
+                                    "  backups: 2\n  acknowledge: memory\n"
+                                    "  consistency: consistent\n"));
+    assert_string_equal(told, "");
+    replication = &config->replication;
+    assert_int_equal(replication->self, 2);
+    assert_int_equal(replication->backups, 2);
+    assert_true(replication->acknowledge_memory && replication->consistent);
+    hf_agent_config_free(&config);
+}
+
+static void alone_it_has_none(void **state)
+{
+    struct hf_agent_config *config = load(AGENT(""));
+    assert_false(config->replication.on);
+    hf_agent_config_free(&config);
+    config = load(AGENT("  peer: 127.0.0.1:7401\n" PEERS "  mode: local\n"));
+    assert_string_equal(told, "");
+    assert_false(config->replication.on);
+    hf_agent_config_free(&config);
+}
+
+static void mistakes_are_told(void **state)
+{
+    static const struct {
+        const char *text, *wanted;
+    } rows[] = {
+        {AGENT("  peer: 127.0.0.1:7409\n" PEERS),
+         "4: 'peer' is 127.0.0.1:7409, and 'peers' has no such address: name this agent there, "
+         "with that address\n"},
+        {AGENT("  peer: 127.0.0.1:7401\n  peers: {a: \"127.0.0.1:7401\", b: \"127.0.0.1:7401\"}\n"),
+         "4: 'peer' is 127.0.0.1:7401, and 'peers' has that address twice: name this agent there, "
+         "with that address\n"},
+        {"node: b\n" AGENT("  peer: 127.0.0.1:7401\n" PEERS),
+         "5: 'peer' is 127.0.0.1:7401, which 'peers' gives to 'a' and not to this node, 'b': "
+         "correct one of them\n"},
+        {AGENT("  peer: 127.0.0.1:7401\n  peers: {a: \"127.0.0.1:7401\", b: \"10.0.0.2:7401\"}\n"),
+         "5: 'b' is not on loopback and there is no 'peer_key_file': add peer_key_file: "
+         "/etc/holdfast/peer.key\n"},
+        {AGENT("  peer: 127.0.0.1:7401\n  peers: {a: \"127.0.0.1:7401\"}\n"),
+         "2: backups: 1 with 1 in 'peers': name at least 2 there, or write mode: local\n"},
+    };
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_null(load(rows[i].text));
+        assert_string_equal(told, rows[i].wanted);
+    }
+}
+
+static void write_key(const char *path, const char *key, unsigned mode)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, key, strlen(key)), strlen(key));
+    close(fd);
+}
+
+static void a_key_is_read_and_never_everybodys(void **state)
+{
+    static const char key[] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
+    char folder[] = "/tmp/holdfast-peers-XXXXXX", path[64], text[TEXT_MAX];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/peer.key", folder);
+    snprintf(
+        text, sizeof(text), "%s  peer_key_file: %s\n",
+        AGENT("  peer: 10.0.0.1:7401\n  peers: {a: \"10.0.0.1:7401\", b: \"10.0.0.2:7401\"}\n"),
+        path);
+
+    assert_null(load(text));
+    assert_non_null(strstr(told, "cannot be read (No such file or directory): make one with "
+                                 "`holdfast keygen`"));
+    write_key(path, "not a key", 0600);
+    assert_null(load(text));
+    assert_non_null(strstr(told, "is no peer key: write 64 hex digits"));
+    write_key(path, key, 0600);
+    struct hf_agent_config *config = load(text);
+    assert_string_equal(told, "");
+    assert_true(config->replication.has_key);
+    assert_int_equal(config->replication.key[1], 0x11);
+
+    struct hf_agent_config *same = load(text);
+    assert_true(hf_agent_config_same_replication(config, same));
+    hf_agent_config_free(&same);
+    char other[sizeof(key)];
+    memcpy(other, key, sizeof(key));
+    other[0] = '1';
+    write_key(path, other, 0600);
+    same = load(text);
+    assert_false(hf_agent_config_same_replication(config, same));
+    hf_agent_config_free(&same);
+    hf_agent_config_free(&config);
+
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_null(load(text));
+    assert_non_null(strstr(told, "can be read by everyone"));
+    unlink(path);
+    rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_they_are_and_which_of_them_it_is),
+        cmocka_unit_test(alone_it_has_none),
+        cmocka_unit_test(mistakes_are_told),
+        cmocka_unit_test(a_key_is_read_and_never_everybodys),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
