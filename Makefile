@@ -1,10 +1,11 @@
 # Thin on purpose: each target names the script or the build that does the work.
 # Meson is the build system; the builds live in build/ and build-*/.
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench plots asan tsan fuzz tidy lint format clean help
+.PHONY: build demo test chaos bench plots asan tsan fuzz tidy lint format clean help
 
 PYTHON := /usr/bin/python3
 SECONDS ?= 60
+ROUNDS ?= 12
 
 build: ## the release build: build/holdfast
 	@scripts/install-deps build
@@ -19,7 +20,12 @@ test: ## everything; closes with the line "N passed, N failed"
 	@scripts/install-deps test
 	@$(PYTHON) scripts/test-all
 
-bench: ## side by side with Debian's haproxy and nginx; writes build/bench.json
+chaos: ## the fault campaigns of the session fabric, all of them, ROUNDS=12 seeds each
+	@scripts/install-deps test
+	@scripts/build release
+	@CHAOS_LONG=1 CHAOS_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -p no:cacheprovider tests/chaos
+
+bench: ## side by side with Debian's haproxy, nginx and redis-server; writes build/bench.json
 	@scripts/install-deps bench
 	@scripts/build release
 	@bench/run

@@ -225,7 +225,8 @@ static int open_door(struct hf_agent *agent, const struct doorway *doorway, unsi
                                         .sessions = agent->sessions,
                                         .bind = *doorway->bind,
                                         .password = hf_slice_text(config->password),
-                                        .connections_max = share};
+                                        .connections_max = share,
+                                        .shared = agent->peering != NULL};
     int result = hf_door_new(agent->loop, &settings, ret_door);
     if (result == 0)
         return 0;

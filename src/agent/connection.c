@@ -345,12 +345,26 @@ static void run(struct hf_connection *connection)
     end_if_over(connection);
 }
 
+/* The client hung up while this process was stopped. */
+static bool is_forsaken(const struct hf_connection *connection, unsigned bits)
+{
+    const struct hf_door *door = connection->door;
+    uint64_t woke_ms = hf_loop_woke_ms(door->loop);
+    return door->settings.shared && bits & (HF_PEER_CLOSED | HF_BROKEN) && woke_ms != 0 &&
+           hf_loop_now_ms(door->loop) < woke_ms + HF_DOOR_WAKING_MS;
+}
+
 static void ready(struct hf_event *event, unsigned bits)
 {
     struct hf_connection *connection = hf_container_of(event, struct hf_connection, event);
     struct hf_door *door = connection->door;
     REQUIRE(HF_MAGIC_OK(connection, HF_CONNECTION_MAGIC));
     hf_sessions_set_time(door->settings.sessions, hf_loop_now_ms(door->loop), hf_clock_wall_ms());
+    if (is_forsaken(connection, bits)) {
+        door->counts.forsaken++;
+        hf_connection_close(connection);
+        return;
+    }
     if (bits & (HF_READABLE | HF_PEER_CLOSED))
         connection->can_read = true;
     if (bits & HF_WRITABLE)

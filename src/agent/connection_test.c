@@ -4,6 +4,7 @@
 #include "agent/testing.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -417,6 +418,24 @@ static void a_client_that_goes_away_abandons_its_call(void **state)
     turn_until(nothing_is_open);
 }
 
+/* Behind a stop only who still waits is served. */
+static void who_hung_up_while_the_process_was_stopped_is_not_served(void **state)
+{
+    int gone = client(), waiting = client();
+    door->settings.shared = true;
+    answers(gone, "get a\n", "missing\n");
+    says(gone, "set a 1\n");
+    says(waiting, "set b 2\n");
+    close(gone);
+    poll(NULL, 0, HF_LOOP_STOPPED_MS + 10);
+    await(waiting, strlen("\n"));
+    assert_int_equal(hf_door_counts(door)->forsaken, 1);
+    answers(waiting, "get a\n", "missing\n");
+    answers(waiting, "get b\n", "2\n");
+    close(waiting);
+    turn_until(nothing_is_open);
+}
+
 static void large_requests_and_answers_pass(void **state)
 {
     int fd = client();
@@ -558,6 +577,7 @@ int main(void)
         TEST(requests_are_answered_in_order),
         TEST(nothing_is_executed_while_a_call_is_under_way),
         TEST(a_client_that_goes_away_abandons_its_call),
+        TEST(who_hung_up_while_the_process_was_stopped_is_not_served),
         TEST(large_requests_and_answers_pass),
         TEST(who_does_not_read_is_not_served_further),
         TEST(more_than_the_limit_are_told),

@@ -230,7 +230,8 @@ void hf_cluster_finished(struct hf_cluster *cluster, struct hf_cluster_client *c
     if (status == HF_FABRIC_DROPPED && write->executed)
         hf_cluster_wrong(cluster, "s%u: write %u was both dropped and executed", client->session,
                          client->write);
-    bool promised = status == HF_FABRIC_OK || (cluster->options.severs && answered);
+    bool whole = cluster->options.severs || cluster->options.consistent; /* DEGRADED counts too */
+    bool promised = status == HF_FABRIC_OK || (whole && answered);
     if (promised && !(cluster->options.memory && !write->deletes)) {
         write->strong = true;
         if (write->touches)

@@ -130,11 +130,19 @@ bool hf_copies_pending(struct hf_fabric *f, struct hf_slice id, uint64_t hash)
     return !hf_list_empty(dirty_chain(f, hash)) && hf_copies_unconfirmed(f, &of) != NULL;
 }
 
+/* With `consistent` nothing is acknowledged that only its owner knows: the others may be about to
+ * go on without it. Then it waits as long as the lease does. */
+static bool may_degrade(const struct hf_fabric *f, const struct hf_fabric_op *op)
+{
+    return !f->settings.consistent || op->copied || op->flags & HF_OP_RELEASE ||
+           f->rank->count == 1 || !hf_membership_leased(f, op->hash);
+}
+
 /* Nobody has said yet that it has the write. As long as somebody may, it waits. */
 static void nobody_yet(struct hf_fabric *f, struct hf_fabric_op *op)
 {
     bool asked = op->copied || op->flags & HF_OP_RELEASE || hf_standin_ask(f, op);
-    if (op->need_count > 0 || (!asked && hf_standin_left(f, op)))
+    if (op->need_count > 0 || (!asked && hf_standin_left(f, op)) || !may_degrade(f, op))
         return;
     hf_copies_finish(f, op, f->rank->count > 1 ? HF_FABRIC_DEGRADED : HF_FABRIC_OK);
 }
@@ -284,7 +292,8 @@ void hf_copies_resend(struct hf_fabric *f)
 static void look_again(struct hf_fabric *f, struct hf_fabric_op *op)
 {
     uint64_t waited_ms = f->now_ms - op->executed_ms;
-    if (waited_ms >= (op->copied ? HF_FABRIC_DELETE_MS : HF_FABRIC_DEGRADE_MS))
+    bool over = waited_ms >= (op->copied ? HF_FABRIC_DELETE_MS : HF_FABRIC_DEGRADE_MS);
+    if (over && may_degrade(f, op))
         return hf_copies_finish(f, op, HF_FABRIC_DEGRADED);
     op->deadline_ms = f->now_ms + HF_FABRIC_ACKNOWLEDGE_MS;
     hf_list_remove(&op->timed);

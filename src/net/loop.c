@@ -22,6 +22,7 @@ struct hf_loop {
     uint64_t now_ns; /* monotonic */
     uint64_t now_ms; /* the same instant */
     uint64_t wall_s;
+    uint64_t woke_ms;       /* when it last found that the process had not run; 0 = never */
     struct hf_list closing; /* events whose `closed` is due */
     struct hf_list again;   /* events that asked for another call */
     hf_message_fn turn_end;
@@ -179,9 +180,13 @@ static int wait_ms(const struct hf_loop *loop)
 
 static void turn(struct hf_loop *loop)
 {
-    int count = epoll_wait(loop->epoll_fd, loop->batch, BATCH_MAX, wait_ms(loop));
+    int patience_ms = wait_ms(loop);
+    uint64_t due_ms = loop->now_ms + (uint64_t)(patience_ms > 0 ? patience_ms : 0);
+    int count = epoll_wait(loop->epoll_fd, loop->batch, BATCH_MAX, patience_ms);
     REQUIRE(count >= 0 || errno == EINTR);
     read_clock(loop);
+    if (loop->now_ms >= due_ms + HF_LOOP_STOPPED_MS)
+        loop->woke_ms = loop->now_ms;
     run_events(loop, count);
     run_again(loop);
     /* relaxed: a miss here is caught by the wake-up that the poster writes */
@@ -310,6 +315,12 @@ uint64_t hf_loop_now_us(const struct hf_loop *loop)
 uint64_t hf_loop_wall_s(const struct hf_loop *loop)
 {
     return loop->wall_s;
+}
+
+uint64_t hf_loop_woke_ms(const struct hf_loop *loop)
+{
+    REQUIRE(loop != NULL);
+    return loop->woke_ms;
 }
 
 struct hf_timer_wheel *hf_loop_timers(struct hf_loop *loop)

@@ -3,6 +3,7 @@
 #include "net/loop.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -391,6 +392,18 @@ static void the_turn_end_comes_last_and_may_close(void **state)
     close_peer(&second);
 }
 
+static void a_stop_of_the_process_is_noticed(void **state)
+{
+    struct hf_timer timer = {.expired = timer_stops};
+    hf_timer_set(hf_loop_timers(loop), &timer, hf_loop_now_ms(loop) + 1);
+    run();
+    assert_int_equal(hf_loop_woke_ms(loop), 0);
+    hf_timer_set(hf_loop_timers(loop), &timer, hf_loop_now_ms(loop) + 1);
+    poll(NULL, 0, HF_LOOP_STOPPED_MS + 10); /* no turn while one is due */
+    run();
+    assert_int_equal(hf_loop_woke_ms(loop), hf_loop_now_ms(loop));
+}
+
 int main(void)
 {
 #define LOOP_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -409,6 +422,7 @@ int main(void)
         LOOP_TEST(a_signal_handler_may_stop_it),
         LOOP_TEST(a_stop_before_the_run_is_not_lost),
         LOOP_TEST(the_turn_end_comes_last_and_may_close),
+        LOOP_TEST(a_stop_of_the_process_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,342 @@
+/* bench-sessions: clients of a session store that speaks the protocol of Redis. Closed loop: each
+ * sends its next command when the answer is there, as one worker of a web application does. Every
+ * answer is looked at. Writes one line of JSON. With --once each session has its turn once. */
+#include "watch.h"
+#include "wire.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+enum {
+    CLIENTS_MAX = 1000,
+    VALUE_MAX = 64 * 1024,
+    REQUEST_MAX = VALUE_MAX + 256,
+    SAMPLES_MAX = 16 * 1024 * 1024,
+    KEY_SIZE = 5 + 32, /* "sess:" and 32 digits */
+    NS_PER_MS = 1000000,
+};
+#define LATE_NS_MAX (5ULL * BENCH_NS_PER_S) /* for answers after the measured time */
+
+enum operation { GET, SET, SET_WAIT };
+
+struct settings {
+    uint16_t port;
+    unsigned clients;
+    enum operation operation;
+    size_t value_size;
+    uint64_t first, keys, warmup_ns, duration_ns;
+    bool once;
+    struct bench_watch watch;
+};
+
+struct client {
+    struct bench_handler handler;
+    struct run *run; /* borrowed */
+    uint64_t session, sent_ns;
+    size_t request_size, request_sent, answer_size;
+    char request[REQUEST_MAX];
+    char answer[REQUEST_MAX];
+};
+
+struct run {
+    const struct settings *settings;
+    struct bench_loop loop;
+    struct client *clients; /* owned */
+    uint64_t start_ns, stop_ns, random, turn;
+    uint64_t answers, wrong;
+    uint32_t *samples; /* owned, ns */
+    uint32_t sample_count;
+    unsigned busy;
+};
+
+/* xorshift64* (Vigna 2016). */
+static uint64_t next_random(struct run *run)
+{
+    run->random ^= run->random >> 12;
+    run->random ^= run->random << 25;
+    run->random ^= run->random >> 27;
+    return run->random * 0x2545f4914f6cdd1dULL;
+}
+
+/* Of a session: its number, spread over all bits (splitmix64), and again. */
+static void make_key(uint64_t session, char out[KEY_SIZE + 1])
+{
+    uint64_t mixed = (session + 1) * 0x9e3779b97f4a7c15ULL;
+    mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9ULL;
+    snprintf(out, KEY_SIZE + 1, "sess:%016llx%016llx", (unsigned long long)mixed,
+             (unsigned long long)(mixed ^ session));
+}
+
+/* The value begins with its own key, so that a wrong one is seen. */
+static void put_value(const char *key, size_t size, char *out)
+{
+    memset(out, 'v', size);
+    memcpy(out, key, size < KEY_SIZE ? size : KEY_SIZE);
+}
+
+static void make_request(struct client *client)
+{
+    const struct settings *settings = client->run->settings;
+    char key[KEY_SIZE + 1];
+    make_key(client->session, key);
+    if (settings->operation == GET) {
+        client->request_size = (size_t)snprintf(client->request, REQUEST_MAX,
+                                                "*2\r\n$3\r\nGET\r\n$%d\r\n%s\r\n", KEY_SIZE, key);
+        return;
+    }
+    size_t size = (size_t)snprintf(client->request, REQUEST_MAX,
+                                   "*4\r\n$5\r\nSETEX\r\n$%d\r\n%s\r\n$4\r\n1800\r\n$%zu\r\n",
+                                   KEY_SIZE, key, settings->value_size);
+    put_value(key, settings->value_size, client->request + size);
+    size += settings->value_size;
+    /* One replica, within a second. */
+    const char *end = settings->operation == SET_WAIT
+                          ? "\r\n*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$4\r\n1000\r\n"
+                          : "\r\n";
+    memcpy(client->request + size, end, strlen(end));
+    client->request_size = size + strlen(end);
+}
+
+/* -1: more is to come; else whether the answer is the right one. */
+static int judge(const struct client *client)
+{
+    static const char stored[] = "+OK\r\n", kept[] = "+OK\r\n:1\r\n";
+    const struct settings *settings = client->run->settings;
+    char head[32], key[KEY_SIZE + 1];
+    if (client->answer_size > 0 && client->answer[0] == '-')
+        return 0;
+    if (settings->operation != GET) {
+        const char *wanted = settings->operation == SET_WAIT ? kept : stored;
+        if (client->answer_size < strlen(wanted))
+            return -1;
+        return client->answer_size == strlen(wanted) &&
+               memcmp(client->answer, wanted, client->answer_size) == 0;
+    }
+    if (client->answer_size >= 5 && memcmp(client->answer, "$-1\r\n", 5) == 0)
+        return 0;
+    size_t head_size = (size_t)snprintf(head, sizeof(head), "$%zu\r\n", settings->value_size);
+    if (client->answer_size < head_size + settings->value_size + 2)
+        return -1;
+    make_key(client->session, key);
+    size_t compared = settings->value_size < KEY_SIZE ? settings->value_size : KEY_SIZE;
+    return memcmp(client->answer, head, head_size) == 0 &&
+           memcmp(client->answer + head_size, key, compared) == 0;
+}
+
+static void send_rest(struct client *client)
+{
+    while (client->request_sent < client->request_size) {
+        ssize_t sent = send(client->handler.fd, client->request + client->request_sent,
+                            client->request_size - client->request_sent, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EAGAIN)
+            return;
+        if (sent < 0)
+            bench_die("send");
+        client->request_sent += (size_t)sent;
+    }
+}
+
+static void begin(struct client *client)
+{
+    struct run *run = client->run;
+    const struct settings *settings = run->settings;
+    if (settings->once ? run->turn == settings->keys : bench_now_ns() >= run->stop_ns) {
+        run->busy--;
+        return;
+    }
+    client->session =
+        settings->first + (settings->once ? run->turn++ : next_random(run) % settings->keys);
+    client->answer_size = client->request_sent = 0;
+    make_request(client);
+    client->sent_ns = bench_now_ns();
+    send_rest(client);
+}
+
+static void answered(struct client *client, bool right)
+{
+    struct run *run = client->run;
+    uint64_t now = bench_now_ns();
+    run->wrong += !right;
+    if (!right && run->wrong == 1)
+        fprintf(stderr, "bench-sessions: wrong answer: %.*s\n",
+                (int)(client->answer_size < 80 ? client->answer_size : 80), client->answer);
+    if (client->sent_ns >= run->start_ns && client->sent_ns < run->stop_ns) {
+        run->answers++;
+        if (run->sample_count < SAMPLES_MAX)
+            run->samples[run->sample_count++] = (uint32_t)(now - client->sent_ns);
+    }
+    begin(client);
+}
+
+static void ready(struct bench_handler *handler, uint32_t events)
+{
+    struct client *client = (struct client *)handler;
+    (void)events;
+    send_rest(client);
+    for (;;) {
+        size_t room = sizeof(client->answer) - client->answer_size;
+        ssize_t got = recv(handler->fd, client->answer + client->answer_size, room, 0);
+        if (got < 0 && errno == EAGAIN)
+            return;
+        if (got <= 0)
+            bench_die("the store closed a connection");
+        client->answer_size += (size_t)got;
+        int verdict = judge(client);
+        if (verdict >= 0)
+            answered(client, verdict == 1);
+        if ((size_t)got < room)
+            return;
+    }
+}
+
+static int compare(const void *left, const void *right)
+{
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+    return (a > b) - (a < b);
+}
+
+static double quantile_us(const struct run *run, double quantile)
+{
+    if (run->sample_count == 0)
+        return 0;
+    return run->samples[(uint32_t)(quantile * (run->sample_count - 1))] / 1e3;
+}
+
+static void print_result(struct run *run, double seconds, double cpu_ns)
+{
+    qsort(run->samples, run->sample_count, sizeof(*run->samples), compare);
+    printf("{\"seconds\": %.3f, \"answers\": %lu, \"rate\": %.1f, \"wrong\": %lu, "
+           "\"cpu_us\": %.3f, \"latency_us\": {\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, "
+           "\"max\": %.1f}}\n",
+           seconds, run->answers, (double)run->answers / seconds, run->wrong,
+           run->answers > 0 ? cpu_ns / 1e3 / (double)run->answers : 0, quantile_us(run, 0.5),
+           quantile_us(run, 0.99), quantile_us(run, 0.999), quantile_us(run, 1));
+}
+
+static void open_clients(struct run *run)
+{
+    for (unsigned i = 0; i < run->settings->clients; i++) {
+        struct client *client = &run->clients[i];
+        client->run = run;
+        client->handler.ready = ready;
+        client->handler.fd = bench_connect(run->settings->port, 0);
+        bench_loop_add(&run->loop, &client->handler);
+        run->busy++;
+        begin(client);
+    }
+}
+
+static int run_clients(const struct settings *settings)
+{
+    static struct run run;
+    run.settings = settings;
+    run.random = 0x9e3779b97f4a7c15ULL;
+    run.clients = calloc(settings->clients, sizeof(*run.clients));
+    run.samples = malloc(SAMPLES_MAX * sizeof(*run.samples));
+    if (run.clients == NULL || run.samples == NULL)
+        bench_die("memory");
+    bench_loop_init(&run.loop);
+    run.start_ns = bench_now_ns() + settings->warmup_ns;
+    run.stop_ns = settings->once ? UINT64_MAX : run.start_ns + settings->duration_ns;
+    open_clients(&run);
+    while (run.busy > 0 && bench_now_ns() < run.start_ns)
+        bench_loop_once(&run.loop, NS_PER_MS);
+    uint64_t from_ns = bench_now_ns(), from_cpu = bench_watch_cpu_ns(&settings->watch);
+    while (run.busy > 0 && (settings->once || bench_now_ns() < run.stop_ns + LATE_NS_MAX))
+        bench_loop_once(&run.loop, 100LL * NS_PER_MS);
+    double cpu_ns = (double)(bench_watch_cpu_ns(&settings->watch) - from_cpu);
+    print_result(&run, (double)(bench_now_ns() - from_ns) / 1e9, cpu_ns);
+    return run.wrong > 0;
+}
+
+static _Noreturn void usage(void)
+{
+    fprintf(stderr, "usage: bench-sessions --port PORT [--operation get|set|set-wait] [--once]\n"
+                    "  [--clients 50] [--value 1000] [--first 0] [--keys 10000]\n"
+                    "  [--warmup-ms 500] [--duration-ms 3000] [--cpu-of PID]...\n"
+                    "set-wait: SETEX, and WAIT for one replica. --once: each key once.\n");
+    exit(2);
+}
+
+static enum operation operation_of(const char *word)
+{
+    static const char *const words[] = {[GET] = "get", [SET] = "set", [SET_WAIT] = "set-wait"};
+    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(words[i], word) == 0)
+            return (enum operation)i;
+    }
+    usage();
+}
+
+static void parse_option(struct settings *settings, int option, const char *value)
+{
+    switch (option) {
+    case 'p':
+        settings->port = (uint16_t)bench_number("port", value, 1, UINT16_MAX);
+        return;
+    case 'o':
+        settings->operation = operation_of(value);
+        return;
+    case 'c':
+        settings->clients = (unsigned)bench_number("clients", value, 1, CLIENTS_MAX);
+        return;
+    case 'v':
+        settings->value_size = bench_number("value", value, 1, VALUE_MAX);
+        return;
+    case 'k':
+        settings->keys = bench_number("keys", value, 1, 100000000);
+        return;
+    case 'w':
+        settings->warmup_ns = bench_number("warmup-ms", value, 0, 600000) * NS_PER_MS;
+        return;
+    case 'd':
+        settings->duration_ns = bench_number("duration-ms", value, 1, 600000) * NS_PER_MS;
+        return;
+    case 'u':
+        bench_watch_add(&settings->watch, (pid_t)bench_number("cpu-of", value, 1, INT32_MAX));
+        return;
+    case 'i':
+        settings->first = bench_number("first", value, 0, 100000000);
+        return;
+    case 'n':
+        settings->once = true;
+        return;
+    default:
+        usage();
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"port", required_argument, NULL, 'p'},
+                                            {"operation", required_argument, NULL, 'o'},
+                                            {"clients", required_argument, NULL, 'c'},
+                                            {"value", required_argument, NULL, 'v'},
+                                            {"keys", required_argument, NULL, 'k'},
+                                            {"warmup-ms", required_argument, NULL, 'w'},
+                                            {"duration-ms", required_argument, NULL, 'd'},
+                                            {"cpu-of", required_argument, NULL, 'u'},
+                                            {"first", required_argument, NULL, 'i'},
+                                            {"once", no_argument, NULL, 'n'},
+                                            {0}};
+    struct settings settings = {.clients = 50,
+                                .value_size = 1000,
+                                .keys = 10000,
+                                .warmup_ns = 500ULL * NS_PER_MS,
+                                .duration_ns = 3000ULL * NS_PER_MS};
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+        parse_option(&settings, option, optarg);
+    if (settings.port == 0)
+        usage();
+    if (settings.once)
+        settings.warmup_ns = 0;
+    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* or every wait is up to 50 us late */
+    return run_clients(&settings);
+}

@@ -1,0 +1,48 @@
+"""Fixtures of the fault campaigns."""
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "system"))
+pytest.register_assert_rewrite("harness", "campaign", "cluster")
+
+from campaign import ROUNDS, SEED  # noqa: E402
+from cluster import Cluster  # noqa: E402
+from harness import scaled  # noqa: E402
+
+TEST_SECONDS = 120  # scaled: a campaign that is not done by then hangs
+
+
+@pytest.fixture(autouse=True)
+def hang_guard():
+    """Ends a test that hangs as a failure, so that the others still run."""
+
+    def hung(number, frame):
+        raise AssertionError(f"hung: not done within {scaled(TEST_SECONDS):.0f} s")
+
+    before = signal.signal(signal.SIGALRM, hung)
+    signal.setitimer(signal.ITIMER_REAL, scaled(TEST_SECONDS))
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(params=range(SEED, SEED + ROUNDS))
+def seed(request):
+    return request.param
+
+
+@pytest.fixture
+def run_cluster(tmp_path):
+    """A maker of running agents, which must end well after the test."""
+    made = []
+
+    def run(**keys):
+        made.append(Cluster(tmp_path / f"cluster{len(made)}", **keys))
+        return made[-1].start()
+
+    yield run
+    for cluster in made:
+        cluster.stop()
