@@ -8,7 +8,7 @@ import pytest
 from harness.proxy import BINARY, ROOT
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMANDS = {"proxy", "check", "ctl", "keygen", "version"}
+COMMANDS = {"proxy", "agent", "check", "ctl", "keygen", "version"}
 
 
 def blocks():
