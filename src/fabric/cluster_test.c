@@ -143,6 +143,7 @@ static void sessions_move_between_healthy_nodes(void **state)
 {
     run_all("moves", (struct hf_cluster_options){.moves = true, .duration_ms = 4000});
     assert_true(sums.counts.moves > 0 && sums.counts.braked > 0 && sums.counts.relayed > 0);
+    assert_int_equal(sums.done[HF_FABRIC_UNSURE], 0); /* without a fault nothing is in doubt */
 }
 
 static void writes_are_answered_at_once(void **state)

@@ -236,6 +236,7 @@ static enum hf_decision decide_owned(struct hf_fabric *f, struct hf_activity *ac
         execute_here(f, activity, record, request);
         return HF_DECISION_MADE;
     }
+    hf_copies_yielded(f, hf_activity_id(activity), activity->hash);
     record->state = HF_RECORD_BACKUP;
     activity->yielded = true;
     return HF_DECISION_AGAIN;
@@ -286,8 +287,10 @@ enum hf_decision hf_home_decide(struct hf_fabric *f, struct hf_activity *activit
     }
     uint8_t state = hf_record_state(record);
     bool absent = state == HF_RECORD_NONE || state == HF_RECORD_TOMB;
-    if (absent && !hf_membership_sure(f))
-        return HF_DECISION_WAIT;
+    bool doubtful = f->settings.consistent &&
+                    hf_copies_pending(f, hf_activity_id(activity), activity->hash);
+    if (absent && (doubtful || !hf_membership_sure(f)))
+        return HF_DECISION_WAIT; /* for who lives; or for word of our own delete */
     if (absent)
         return decide_absent(f, activity, record, request), HF_DECISION_MADE;
     bool lives = record->owner != f->self && hf_membership_alive(f, record->owner);

@@ -23,7 +23,8 @@ enum {
     HF_FABRIC_WRITE_MS = 3000,     /* the same for a write, which nobody may ask twice: it outlasts
                                       the lease of an owner that is dead */
     HF_FABRIC_ACKNOWLEDGE_MS = 20, /* without word of a copy, until one more node is asked */
-    HF_FABRIC_DEGRADE_MS = 250,    /* until a write nobody confirmed is answered, loudly */
+    HF_FABRIC_DEGRADE_MS = 250,    /* until a write nobody confirmed is answered, loudly;
+                                      `consistent`: UNSURE, after a lease at the latest */
     HF_FABRIC_DELETE_MS = 100,     /* until a delete that one node has waits for no other */
     HF_FABRIC_TOMB_MS = 15 * 60 * 1000, /* life of a tombstone */
     HF_FABRIC_GRACE_MS = 60 * 1000,     /* what a backup adds to a deadline: the owner expires */
@@ -53,7 +54,8 @@ enum hf_fabric_flag { /* of an operation */
 
 enum hf_fabric_status {
     HF_FABRIC_OK,
-    HF_FABRIC_DEGRADED, /* done, but no other node (delete: not every backup) said so in time */
+    HF_FABRIC_DEGRADED, /* done, but no other node (delete: not every backup) said so in time; a
+                           `consistent` fabric says it only of a delete that another node has */
     HF_FABRIC_MISS,     /* known: there is no such record */
     HF_FABRIC_DROPPED,  /* a write after the delete: answer OK, nothing was kept */
     HF_FABRIC_UNSURE, /* not known, or not known to have happened: answer an error, never a miss */
@@ -83,6 +85,8 @@ struct hf_fabric_op {
     /* The fabric's own. */
     bool executed, deletes, wants_all, follows;
     bool copied; /* a node has confirmed it */
+    bool yielded; /* its record was handed over with it: whoever owns that now has it */
+    bool guards;  /* nobody confirmed a write that was answered UNSURE: keeps it from readers */
     bool missed; /* a node that is to hold it could not be told */
     uint8_t need_count, origin;
     uint64_t hash, number, deadline_ms, executed_ms;

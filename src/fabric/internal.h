@@ -176,6 +176,7 @@ struct hf_fabric {
     struct hf_peer peers[HF_RANK_NODES_MAX];
     struct hf_list dirty[HF_FABRIC_DIRTY];
     struct hf_list writes; /* executed ops without word of a copy, by when to look again */
+    struct hf_list guards; /* of those that were answered UNSURE, likewise */
     struct hf_list waiting, patient; /* parked ones, oldest first: reads, writes */
     struct hf_list active[HF_FABRIC_ACTIVE];
     size_t active_count;
@@ -275,6 +276,9 @@ void hf_owner_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabri
 void hf_owner_install(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
                       uint64_t hash, const struct hf_wire_message *grant);
 void hf_owner_expire(struct hf_fabric *f, struct hf_fabric_record *record);
+/* A write that nobody confirmed is about to be answered UNSURE: until somebody has it, nobody reads
+ * what it made. */
+void hf_owner_guard(struct hf_fabric *f, struct hf_fabric_op *op);
 /* Once all who are to hold our record have said that they do, the peer's copy goes. */
 void hf_owner_relieve(struct hf_fabric *f, struct hf_fabric_record *record, unsigned peer);
 void hf_owner_transfer(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
@@ -294,6 +298,8 @@ bool hf_copies_send(struct hf_fabric *f, struct hf_fabric_record *record, struct
                     unsigned peer, struct hf_wire_message *m);
 bool hf_copies_replicate(struct hf_fabric *f, struct hf_fabric_record *record, unsigned peer,
                          enum hf_wire_kind kind, struct hf_version base, struct hf_slice bytes);
+/* The owner hands the record over, with what the operations that still wait have made of it. */
+void hf_copies_yielded(struct hf_fabric *f, struct hf_slice id, uint64_t hash);
 /* Sends to every peer that is to hold the record; the operation then needs their word. */
 void hf_copies_out(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_fabric_op *op,
                    struct hf_wire_message *m);
@@ -301,6 +307,8 @@ void hf_copies_out(struct hf_fabric *f, struct hf_fabric_record *record, struct 
 bool hf_copies_pending(struct hf_fabric *f, struct hf_slice id, uint64_t hash);
 struct hf_fabric_op *hf_copies_unconfirmed(struct hf_fabric *f, const struct hf_fabric_op *op);
 void hf_copies_wait(struct hf_fabric *f, struct hf_fabric_op *op);
+/* The operation, which is no client's, takes the place of one that nobody confirmed. */
+void hf_copies_guard(struct hf_fabric *f, struct hf_fabric_op *guard, struct hf_fabric_op *op);
 void hf_copies_acked(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 void hf_copies_nack(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 void hf_copies_unlinked(struct hf_fabric *f, unsigned peer);
