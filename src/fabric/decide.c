@@ -261,11 +261,12 @@ static enum hf_decision decide_elsewhere(struct hf_fabric *f, struct hf_activity
     return HF_DECISION_WAIT; /* for a link, or for room in its queue */
 }
 
-static bool requester_knows_more(const struct hf_fabric_record *record,
+static bool requester_knows_more(struct hf_fabric *f, uint64_t hash,
+                                 const struct hf_fabric_record *record,
                                  const struct hf_request *request)
 {
     struct hf_wire_message m = {.state = request->state, .version = request->version};
-    return hf_record_loses(record, &m);
+    return hf_record_loses(record, &m) && !(record == NULL && hf_ended_covers(f, hash, &m));
 }
 
 /* One look at the first request, with all that is known now. */
@@ -279,7 +280,7 @@ enum hf_decision hf_home_decide(struct hf_fabric *f, struct hf_activity *activit
     if (hf_record_owned(f, record))
         return decide_owned(f, activity, record, request);
     if (!activity->yielded &&
-        (!sure || (!activity->known && requester_knows_more(record, request)))) {
+        (!sure || (!activity->known && requester_knows_more(f, activity->hash, record, request)))) {
         start_query(f, activity, record);
         return hf_home_answered(activity)
                    ? (activity->step = HF_HOME_IDLE, activity->known = true, HF_DECISION_AGAIN)

@@ -23,6 +23,8 @@ enum {
     HF_FABRIC_DIRTY = 1024,       /* chains of operations that wait for acknowledgements */
     HF_FABRIC_ACTIVE = 1024,      /* chains of activities */
     HF_FABRIC_BRAKES = 1024,      /* records whose moves are remembered */
+    HF_FABRIC_ENDED = 16384,            /* places for records that ended */
+    HF_FABRIC_ENDED_MS = 5 * 60 * 1000, /* longer than it takes to find a copy left behind */
     HF_FABRIC_LEAP = 256,      /* more epochs than a cut-off home grants to one record in a lease */
     HF_FABRIC_BRAKE_MOVES = 3, /* more moves than this in */
     HF_FABRIC_BRAKE_WINDOW_MS = 2000,
@@ -151,6 +153,11 @@ struct hf_leap { /* a record whose epoch stands above what a missing node may ha
     uint32_t outage;
 };
 
+struct hf_ended {
+    uint64_t hash, until_ms;
+    struct hf_version version; /* it and what was before it is no more */
+};
+
 struct hf_survey { /* a walk over the store for all peers that wait for it */
     bool walking;
     uint64_t cursor, view;
@@ -184,6 +191,7 @@ struct hf_fabric {
     unsigned depth; /* of calls: a finished operation may start the next inside */
     struct hf_brake brakes[HF_FABRIC_BRAKES];
     struct hf_leap leaps[HF_FABRIC_BRAKES];
+    struct hf_ended ended[HF_FABRIC_ENDED];
     uint32_t outage; /* counts nodes that fell silent */
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
     bool adopting, handed_over, left_behind;
@@ -372,6 +380,11 @@ bool hf_home_answered(const struct hf_activity *activity);
 /* Makes this node the owner of a record nobody serves. */
 void hf_home_adopt(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
                    uint64_t hash);
+
+/* ended.c: records that are no more, though a copy may be left somewhere */
+void hf_ended_note(struct hf_fabric *f, uint64_t hash, struct hf_version version);
+/* What the message tells of is a copy of one that has ended. */
+bool hf_ended_covers(struct hf_fabric *f, uint64_t hash, const struct hf_wire_message *m);
 
 /* backup.c */
 void hf_backup_replicate(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);

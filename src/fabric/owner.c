@@ -69,6 +69,7 @@ void hf_owner_tell_end(struct hf_fabric *f, struct hf_slice id, struct hf_versio
     uint8_t targets[HF_FABRIC_TARGETS_MAX], lane;
     unsigned count = hf_membership_targets(f, hf_rank_hash(id), f->self, targets);
     bool remember = version.sequence > 0 && hf_membership_missing(f);
+    hf_ended_note(f, hf_rank_hash(id), version);
     for (unsigned i = 0; i < count; i++) {
         struct hf_wire_message m = {.id = id, .base = version, .version = version};
         m.kind = remember ? HF_WIRE_DELETED : HF_WIRE_GONE;
