@@ -240,9 +240,13 @@ static void superseded(struct hf_fabric *f, struct hf_fabric_record *record,
         record->state = HF_RECORD_BACKUP;
         f->counts.contested++;
     }
-    if (need != NULL && (need->op->flags & HF_OP_RELEASE || need->op->yielded))
+    if (need == NULL)
+        return;
+    /* Only a session that began after a delete, or another delete, wins over one. */
+    bool deleted = need->op->deletes && need->op->copied;
+    if (need->op->flags & HF_OP_RELEASE || need->op->yielded || deleted)
         confirm(f, need);
-    else if (need != NULL)
+    else
         hf_copies_finish(f, need->op, HF_FABRIC_UNSURE);
 }
 
