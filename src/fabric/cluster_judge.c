@@ -269,7 +269,7 @@ static void judge_copies(struct hf_cluster *cluster, unsigned session)
     }
     unsigned wanted = 1 + cluster->options.backups;
     wanted = wanted < running ? wanted : running;
-    if (copies != 0 && copies != wanted && !ends)
+    if (copies != 0 && copies != wanted && !ends && !cluster->options.evicts)
         hf_cluster_wrong(cluster, "s%u: %u copies, not %u:%s", session, copies, wanted,
                          known(cluster, session));
     if (owners > 1)

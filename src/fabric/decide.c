@@ -12,6 +12,7 @@ static void start_query(struct hf_fabric *f, struct hf_activity *activity,
     memset(activity->waiting, 0, sizeof(activity->waiting));
     activity->step = HF_HOME_QUERYING;
     activity->hearsay = record == NULL;
+    activity->lost = false;
     for (unsigned i = 0; i < f->rank->count; i++) {
         if (i == f->self || !hf_membership_alive(f, i))
             continue;
@@ -269,12 +270,22 @@ static bool requester_knows_more(struct hf_fabric *f, uint64_t hash,
     return hf_record_loses(record, &m) && !(record == NULL && hf_ended_covers(f, hash, &m));
 }
 
+/* All that is known anywhere is known here; but not of what the store dropped for room: its owner, or
+ * another, may still have it. */
+static bool knows_all(const struct hf_fabric *f, const struct hf_activity *activity,
+                      const struct hf_fabric_record *record)
+{
+    unsigned bucket = hf_digest_bucket(activity->hash);
+    bool evicted = record == NULL && f->evicted[bucket / 8] >> bucket % 8 & 1;
+    return activity->known || (hf_fabric_complete(f) && !activity->denied && !evicted);
+}
+
 /* One look at the first request, with all that is known now. */
 enum hf_decision hf_home_decide(struct hf_fabric *f, struct hf_activity *activity,
                                 struct hf_request *request)
 {
     struct hf_fabric_record *record = hf_record_find(f, hf_activity_id(activity), activity->hash);
-    bool sure = activity->known || (hf_fabric_complete(f) && !activity->denied);
+    bool sure = knows_all(f, activity, record);
     if (activity->step != HF_HOME_IDLE || !hf_membership_leased(f, activity->hash))
         return HF_DECISION_WAIT; /* for an answer; or another may be the home by now */
     if (hf_record_owned(f, record))

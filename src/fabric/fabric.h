@@ -11,6 +11,7 @@
 #include "balance/rank.h"
 #include "base/list.h"
 #include "base/slice.h"
+#include "store/deadline.h"
 #include "store/version.h"
 
 enum {
@@ -27,7 +28,9 @@ enum {
                                       `consistent`: UNSURE, after a lease at the latest */
     HF_FABRIC_DELETE_MS = 100,     /* until a delete that one node has waits for no other */
     HF_FABRIC_TOMB_MS = 15 * 60 * 1000, /* life of a tombstone */
-    HF_FABRIC_GRACE_MS = 60 * 1000,     /* what a backup adds to a deadline: the owner expires */
+    HF_FABRIC_ORPHAN_MS = 60 * 1000,    /* what a backup adds to a deadline; while the owner lives */
+    HF_FABRIC_GRACE_MS = (int)HF_DEADLINE_SLACK_MS_MAX + HF_FABRIC_ORPHAN_MS, /* also what the owner may
+                                      have added and told nobody: it alone expires a record */
     HF_FABRIC_GENERATIONS = 512,        /* of ownership; then they begin anew */
     HF_FABRIC_TARGETS_MAX = 8,          /* peers a write is sent to, joining ones included */
 };

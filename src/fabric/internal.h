@@ -137,6 +137,7 @@ struct hf_activity {        /* a record about which something is under way */
     bool known;                               /* every live node was asked */
     bool yielded; /* the owner has stopped serving and told its version */
     bool denied;  /* the owner says it holds nothing */
+    bool lost;    /* what was learned by asking the store has dropped again */
     bool hearsay; /* asked with no record here: whatever pointers others have, its end was seen */
     uint32_t epoch_seen;
     uint16_t id_size;
@@ -192,6 +193,7 @@ struct hf_fabric {
     struct hf_brake brakes[HF_FABRIC_BRAKES];
     struct hf_leap leaps[HF_FABRIC_BRAKES];
     struct hf_ended ended[HF_FABRIC_ENDED];
+    uint8_t evicted[HF_FABRIC_BUCKETS / 8]; /* buckets of which the store dropped records for room */
     uint32_t outage; /* counts nodes that fell silent */
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
     bool adopting, handed_over, left_behind;
