@@ -31,8 +31,8 @@ static void whole(struct hf_fabric *f, unsigned peer, const struct hf_wire_messa
     uint64_t hash = hf_rank_hash(m->id);
     bool taken = hf_record_take(f, m->id, hash, m, m->kind != HF_WIRE_DELETED);
     struct hf_fabric_record *record = hf_record_find(f, m->id, hash);
-    if (record == NULL && m->version.sequence == 0)
-        return; /* nothing was made of it at its owner */
+    if (record == NULL && (m->version.sequence == 0 || hf_ended_covers(f, hash, m)))
+        return; /* nothing was made of it at its owner, or it is over */
     if (record == NULL)
         return nack(f, peer, m, HF_NACK_FULL);
     bool same = hf_version_equal(record->version, m->version);
@@ -79,7 +79,9 @@ static bool not_newer(const struct hf_fabric_record *record, const struct hf_wir
 
 static void gone(struct hf_fabric *f, const struct hf_wire_message *m)
 {
-    struct hf_fabric_record *record = hf_record_find(f, m->id, hf_rank_hash(m->id));
+    uint64_t hash = hf_rank_hash(m->id);
+    struct hf_fabric_record *record = hf_record_find(f, m->id, hash);
+    hf_ended_note(f, hash, m->version);
     if (record != NULL && record->state != HF_RECORD_TOMB && !hf_record_owned(f, record) &&
         not_newer(record, m))
         hf_record_remove(f, record);

@@ -86,6 +86,7 @@ struct hf_cluster_options {
     bool narrow;                              /* queues that hold little */
     bool steady;                              /* no message takes longer than others */
     bool moves, crashes, pauses, joins, cuts; /* what may happen */
+    bool evicts; /* nothing else does: stores drop copies, as if they were full */
     bool severs; /* nothing else does: links of a node are cut, and soon it is killed */
     unsigned duration_ms;
     const char *trace; /* NULL: none; "s3": of one session; "": all; borrowed */
@@ -156,6 +157,8 @@ void hf_cluster_trace(const struct hf_cluster *cluster, struct hf_slice id, cons
 struct hf_fabric_store hf_cluster_store(struct hf_cluster_node *node);
 struct hf_cluster_value hf_cluster_look(const struct hf_cluster_node *node, unsigned session);
 unsigned hf_cluster_session_of(struct hf_slice id);
+/* The store drops the session to have room. */
+void hf_cluster_evict(struct hf_cluster_node *node, unsigned session);
 /* Notes what an operation of one of our clients read. */
 void hf_cluster_saw(struct hf_cluster *cluster, const struct hf_fabric_op *op, uint32_t write);
 /* cluster_records.c */
@@ -164,6 +167,7 @@ void hf_cluster_records_close(struct hf_cluster_node *node);
 void hf_cluster_records_tick(struct hf_cluster_node *node);
 struct hf_cluster_value hf_cluster_records_look(const struct hf_cluster_node *node,
                                                 unsigned session);
+void hf_cluster_records_evict(struct hf_cluster_node *node, unsigned session);
 /* cluster_faults.c */
 void hf_cluster_faults(struct hf_cluster *cluster);
 void hf_cluster_heal(struct hf_cluster *cluster);

@@ -163,8 +163,23 @@ static void restart_ended(struct hf_cluster *cluster)
     }
 }
 
+/* A copy goes somewhere; its owner's stays. */
+static void evict(struct hf_cluster *cluster)
+{
+    struct hf_cluster_node *node = &cluster->nodes[draw(cluster, cluster->options.nodes)];
+    unsigned session = draw(cluster, HF_CLUSTER_SESSIONS);
+    struct hf_cluster_value value = hf_cluster_look(node, session);
+    if (!value.present || value.record.state != HF_RECORD_BACKUP ||
+        value.record.owner == node->number)
+        return;
+    cluster->faults++;
+    hf_cluster_evict(node, session);
+}
+
 void hf_cluster_faults(struct hf_cluster *cluster)
 {
+    if (cluster->options.evicts && draw(cluster, 30) == 0)
+        evict(cluster);
     if (cluster->heal_ms != 0 && cluster->now_ms >= cluster->heal_ms)
         hf_cluster_heal(cluster);
     if (cluster->kill_ms != 0 && cluster->now_ms >= cluster->kill_ms)

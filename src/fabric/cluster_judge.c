@@ -194,7 +194,7 @@ static void judge_read(struct hf_cluster *cluster, struct hf_cluster_client *cli
         hf_cluster_wrong(cluster, "s%u: node %u answered write %u (order %u) after %u (order %u)%s",
                          session, client->node, client->seen, seen->order, client->floor, floor,
                          cluster->writes[client->floor].deletes ? ", a delete" : "");
-    if (seen->strong)
+    if (seen->strong || cluster->options.consistent)
         raise_floor(cluster, session, client->seen);
 }
 
@@ -230,8 +230,8 @@ void hf_cluster_finished(struct hf_cluster *cluster, struct hf_cluster_client *c
     if (status == HF_FABRIC_DROPPED && write->executed)
         hf_cluster_wrong(cluster, "s%u: write %u was both dropped and executed", client->session,
                          client->write);
-    bool whole = cluster->options.severs || cluster->options.consistent; /* DEGRADED counts too */
-    bool promised = status == HF_FABRIC_OK || (whole && answered);
+    bool all = cluster->options.severs || cluster->options.consistent; /* DEGRADED too */
+    bool promised = status == HF_FABRIC_OK || (all && answered);
     if (promised && !(cluster->options.memory && !write->deletes)) {
         write->strong = true;
         if (write->touches)
@@ -269,7 +269,7 @@ static void judge_copies(struct hf_cluster *cluster, unsigned session)
     }
     unsigned wanted = 1 + cluster->options.backups;
     wanted = wanted < running ? wanted : running;
-    if (copies != 0 && copies != wanted && !ends)
+    if (copies != 0 && copies != wanted && !ends && !cluster->options.evicts)
         hf_cluster_wrong(cluster, "s%u: %u copies, not %u:%s", session, copies, wanted,
                          known(cluster, session));
     if (owners > 1)

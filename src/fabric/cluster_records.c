@@ -117,6 +117,14 @@ void hf_cluster_records_tick(struct hf_cluster_node *node)
         hf_store_tick(node->store, node->cluster->now_ms, TICK_BUDGET);
 }
 
+void hf_cluster_records_evict(struct hf_cluster_node *node, unsigned session)
+{
+    char id[] = {'s', (char)('0' + session)};
+    struct hf_store_key key = key_of(hf_slice(id, sizeof(id)));
+    const struct hf_store_role none = {.state = HF_RECORD_NONE};
+    hf_store_assign(node->store, key.id, key.id_hash, &none, node->cluster->now_ms);
+}
+
 struct hf_cluster_value hf_cluster_records_look(const struct hf_cluster_node *node,
                                                 unsigned session)
 {

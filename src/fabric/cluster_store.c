@@ -117,6 +117,20 @@ void hf_cluster_saw(struct hf_cluster *cluster, const struct hf_fabric_op *op, u
             cluster->clients[i].seen = write;
 }
 
+void hf_cluster_evict(struct hf_cluster_node *node, unsigned session)
+{
+    const struct hf_cluster_value value = hf_cluster_look(node, session);
+    char id[] = {'s', (char)('0' + session)};
+    struct hf_slice name = hf_slice(id, sizeof(id));
+    hf_cluster_trace(node->cluster, name, "evicted at", node->number, value.record.state);
+    if (node->store != NULL)
+        hf_cluster_records_evict(node, session);
+    else
+        drop(node, &node->values[session].record);
+    hf_fabric_dropped(node->fabric, name, (enum hf_record_state)value.record.state,
+                      value.record.version, false);
+}
+
 struct hf_cluster_value hf_cluster_look(const struct hf_cluster_node *node, unsigned session)
 {
     return node->store != NULL ? hf_cluster_records_look(node, session) : node->values[session];

@@ -143,6 +143,15 @@ static void sessions_move_between_healthy_nodes(void **state)
 {
     run_all("moves", (struct hf_cluster_options){.moves = true, .duration_ms = 4000});
     assert_true(sums.counts.moves > 0 && sums.counts.braked > 0 && sums.counts.relayed > 0);
+    assert_int_equal(sums.done[HF_FABRIC_UNSURE], 0); /* without a fault nothing is in doubt */
+}
+
+/* The home has no copy any more, and the owner lives. */
+static void full_stores_drop_copies(void **state)
+{
+    run_all("evicting",
+            (struct hf_cluster_options){.moves = true, .evicts = true, .duration_ms = 4000});
+    assert_true(sums.faults > 0);
 }
 
 static void writes_are_answered_at_once(void **state)
@@ -232,6 +241,7 @@ int main(void)
     mallopt(M_TRIM_THRESHOLD, 1 << 28);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sessions_move_between_healthy_nodes),
+        cmocka_unit_test(full_stores_drop_copies),
         cmocka_unit_test(writes_are_answered_at_once),
         cmocka_unit_test(nodes_crash),
         cmocka_unit_test(the_sessions_of_a_lost_node_are_served_soon),

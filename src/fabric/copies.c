@@ -18,7 +18,7 @@ void hf_copies_init(struct hf_fabric_op *op)
     hf_list_init(&op->dirty);
     hf_list_init(&op->followers);
     op->need_count = 0;
-    op->copied = op->missed = false;
+    op->copied = op->missed = op->yielded = op->guards = false;
     memset(op->told, 0, sizeof(op->told));
 }
 
@@ -130,21 +130,41 @@ bool hf_copies_pending(struct hf_fabric *f, struct hf_slice id, uint64_t hash)
     return !hf_list_empty(dirty_chain(f, hash)) && hf_copies_unconfirmed(f, &of) != NULL;
 }
 
-/* With `consistent` nothing is acknowledged that only its owner knows: the others may be about to
- * go on without it. Then it waits as long as the lease does. */
-static bool may_degrade(const struct hf_fabric *f, const struct hf_fabric_op *op)
+void hf_copies_yielded(struct hf_fabric *f, struct hf_slice id, uint64_t hash)
 {
-    return !f->settings.consistent || op->copied || op->flags & HF_OP_RELEASE ||
-           f->rank->count == 1 || !hf_membership_leased(f, op->hash);
+    HF_LIST_EACH(dirty_chain(f, hash), node)
+    {
+        struct hf_fabric_op *one = hf_container_of(node, struct hf_fabric_op, dirty);
+        one->yielded |= one->hash == hash && hf_slice_equal(one->id, id);
+    }
+}
+
+static bool is_release(const struct hf_fabric_op *op)
+{
+    return op->flags & HF_OP_RELEASE && !op->guards;
+}
+
+/* A write that nobody else is known to have. A `consistent` fabric does not acknowledge it. */
+static void finish_alone(struct hf_fabric *f, struct hf_fabric_op *op)
+{
+    enum hf_fabric_status status = f->rank->count > 1 ? HF_FABRIC_DEGRADED : HF_FABRIC_OK;
+    bool refuses = f->settings.consistent && f->rank->count > 1 && !op->copied && !is_release(op);
+    if (refuses && op->guards)
+        return; /* asks again in a while */
+    if (refuses) {
+        status = HF_FABRIC_UNSURE;
+        hf_owner_guard(f, op);
+    }
+    hf_copies_finish(f, op, status);
 }
 
 /* Nobody has said yet that it has the write. As long as somebody may, it waits. */
 static void nobody_yet(struct hf_fabric *f, struct hf_fabric_op *op)
 {
-    bool asked = op->copied || op->flags & HF_OP_RELEASE || hf_standin_ask(f, op);
-    if (op->need_count > 0 || (!asked && hf_standin_left(f, op)) || !may_degrade(f, op))
+    bool asked = op->copied || is_release(op) || hf_standin_ask(f, op);
+    if (op->need_count > 0 || (!asked && hf_standin_left(f, op)))
         return;
-    hf_copies_finish(f, op, f->rank->count > 1 ? HF_FABRIC_DEGRADED : HF_FABRIC_OK);
+    finish_alone(f, op);
 }
 
 /* A write waits for the backups. With nobody to wait for, it is told so. */
@@ -163,6 +183,15 @@ void hf_copies_wait(struct hf_fabric *f, struct hf_fabric_op *op)
     }
     if (op->need_count == 0)
         nobody_yet(f, op);
+}
+
+void hf_copies_guard(struct hf_fabric *f, struct hf_fabric_op *guard, struct hf_fabric_op *op)
+{
+    guard->executed = true;
+    guard->executed_ms = op->executed_ms;
+    guard->deadline_ms = f->now_ms + HF_FABRIC_DEGRADE_MS;
+    hf_list_push_back(&f->guards, &guard->timed);
+    hf_list_insert_after(&op->dirty, &guard->dirty);
 }
 
 static void confirm(struct hf_fabric *f, struct hf_fabric_need *need)
@@ -211,9 +240,13 @@ static void superseded(struct hf_fabric *f, struct hf_fabric_record *record,
         record->state = HF_RECORD_BACKUP;
         f->counts.contested++;
     }
-    if (need != NULL && need->op->flags & HF_OP_RELEASE)
+    if (need == NULL)
+        return;
+    /* Only a session that began after a delete, or another delete, wins over one. */
+    bool deleted = need->op->deletes && need->op->copied;
+    if (need->op->flags & HF_OP_RELEASE || need->op->yielded || deleted)
         confirm(f, need);
-    else if (need != NULL)
+    else
         hf_copies_finish(f, need->op, HF_FABRIC_UNSURE);
 }
 
@@ -289,31 +322,61 @@ void hf_copies_resend(struct hf_fabric *f)
     resend(f, hf_container_of(node, struct hf_fabric_op, timed));
 }
 
+/* What keeps a write from readers asks all anew, once those it asked have refused. It ends when
+ * another owns the record: that one knows what it has. */
+static void guard_again(struct hf_fabric *f, struct hf_fabric_op *guard)
+{
+    struct hf_fabric_record *record = hf_record_find(f, guard->id, guard->hash);
+    struct hf_wire_message m = {.kind = guard->deletes ? HF_WIRE_DELETED : HF_WIRE_IMAGE};
+    bool ours = guard->deletes ? hf_record_state(record) == HF_RECORD_TOMB
+                               : hf_record_owned(f, record);
+    if (!ours)
+        return hf_copies_finish(f, guard, HF_FABRIC_UNSURE);
+    guard->deadline_ms = f->now_ms + HF_FABRIC_DEGRADE_MS;
+    hf_list_remove(&guard->timed);
+    hf_list_push_back(&f->guards, &guard->timed);
+    if (guard->need_count > 0)
+        return;
+    memset(guard->told, 0, sizeof(guard->told));
+    hf_copies_out(f, record, guard, &m);
+    if (guard->need_count == 0)
+        nobody_yet(f, guard);
+}
+
 static void look_again(struct hf_fabric *f, struct hf_fabric_op *op)
 {
     uint64_t waited_ms = f->now_ms - op->executed_ms;
-    bool over = waited_ms >= (op->copied ? HF_FABRIC_DELETE_MS : HF_FABRIC_DEGRADE_MS);
-    if (over && may_degrade(f, op))
+    uint64_t patience_ms = f->settings.consistent ? HF_FABRIC_LEASE_MS : HF_FABRIC_DEGRADE_MS;
+    if (op->copied && waited_ms >= HF_FABRIC_DELETE_MS)
         return hf_copies_finish(f, op, HF_FABRIC_DEGRADED);
+    if (waited_ms >= patience_ms)
+        return finish_alone(f, op);
     op->deadline_ms = f->now_ms + HF_FABRIC_ACKNOWLEDGE_MS;
     hf_list_remove(&op->timed);
     hf_list_push_back(&f->writes, &op->timed);
     nobody_yet(f, op);
 }
 
+static struct hf_fabric_op *first_due(const struct hf_fabric *f, const struct hf_list *list)
+{
+    struct hf_fabric_op *op = hf_container_of(list->next, struct hf_fabric_op, timed);
+    return !hf_list_empty(list) && op->deadline_ms <= f->now_ms ? op : NULL;
+}
+
 void hf_copies_tick(struct hf_fabric *f)
 {
-    while (!hf_list_empty(&f->writes)) {
-        struct hf_fabric_op *op = hf_container_of(f->writes.next, struct hf_fabric_op, timed);
-        if (op->deadline_ms > f->now_ms)
-            break;
+    struct hf_fabric_op *op;
+    while ((op = first_due(f, &f->writes)) != NULL)
         look_again(f, op);
-    }
+    while ((op = first_due(f, &f->guards)) != NULL)
+        guard_again(f, op);
 }
 
 void hf_copies_lapsed(struct hf_fabric *f)
 {
-    while (!hf_list_empty(&f->writes))
-        hf_copies_finish(f, hf_container_of(f->writes.next, struct hf_fabric_op, timed),
-                         HF_FABRIC_UNSURE);
+    struct hf_list *const lists[] = {&f->writes, &f->guards};
+    for (unsigned i = 0; i < 2; i++)
+        while (!hf_list_empty(lists[i]))
+            hf_copies_finish(f, hf_container_of(lists[i]->next, struct hf_fabric_op, timed),
+                             HF_FABRIC_UNSURE);
 }

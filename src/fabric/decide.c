@@ -12,6 +12,7 @@ static void start_query(struct hf_fabric *f, struct hf_activity *activity,
     memset(activity->waiting, 0, sizeof(activity->waiting));
     activity->step = HF_HOME_QUERYING;
     activity->hearsay = record == NULL;
+    activity->lost = false;
     for (unsigned i = 0; i < f->rank->count; i++) {
         if (i == f->self || !hf_membership_alive(f, i))
             continue;
@@ -236,6 +237,7 @@ static enum hf_decision decide_owned(struct hf_fabric *f, struct hf_activity *ac
         execute_here(f, activity, record, request);
         return HF_DECISION_MADE;
     }
+    hf_copies_yielded(f, hf_activity_id(activity), activity->hash);
     record->state = HF_RECORD_BACKUP;
     activity->yielded = true;
     return HF_DECISION_AGAIN;
@@ -260,11 +262,22 @@ static enum hf_decision decide_elsewhere(struct hf_fabric *f, struct hf_activity
     return HF_DECISION_WAIT; /* for a link, or for room in its queue */
 }
 
-static bool requester_knows_more(const struct hf_fabric_record *record,
+static bool requester_knows_more(struct hf_fabric *f, uint64_t hash,
+                                 const struct hf_fabric_record *record,
                                  const struct hf_request *request)
 {
     struct hf_wire_message m = {.state = request->state, .version = request->version};
-    return hf_record_loses(record, &m);
+    return hf_record_loses(record, &m) && !(record == NULL && hf_ended_covers(f, hash, &m));
+}
+
+/* All that is known anywhere is known here; but not of what the store dropped for room: its owner, or
+ * another, may still have it. */
+static bool knows_all(const struct hf_fabric *f, const struct hf_activity *activity,
+                      const struct hf_fabric_record *record)
+{
+    unsigned bucket = hf_digest_bucket(activity->hash);
+    bool evicted = record == NULL && f->evicted[bucket / 8] >> bucket % 8 & 1;
+    return activity->known || (hf_fabric_complete(f) && !activity->denied && !evicted);
 }
 
 /* One look at the first request, with all that is known now. */
@@ -272,13 +285,13 @@ enum hf_decision hf_home_decide(struct hf_fabric *f, struct hf_activity *activit
                                 struct hf_request *request)
 {
     struct hf_fabric_record *record = hf_record_find(f, hf_activity_id(activity), activity->hash);
-    bool sure = activity->known || (hf_fabric_complete(f) && !activity->denied);
+    bool sure = knows_all(f, activity, record);
     if (activity->step != HF_HOME_IDLE || !hf_membership_leased(f, activity->hash))
         return HF_DECISION_WAIT; /* for an answer; or another may be the home by now */
     if (hf_record_owned(f, record))
         return decide_owned(f, activity, record, request);
     if (!activity->yielded &&
-        (!sure || (!activity->known && requester_knows_more(record, request)))) {
+        (!sure || (!activity->known && requester_knows_more(f, activity->hash, record, request)))) {
         start_query(f, activity, record);
         return hf_home_answered(activity)
                    ? (activity->step = HF_HOME_IDLE, activity->known = true, HF_DECISION_AGAIN)
@@ -286,8 +299,10 @@ enum hf_decision hf_home_decide(struct hf_fabric *f, struct hf_activity *activit
     }
     uint8_t state = hf_record_state(record);
     bool absent = state == HF_RECORD_NONE || state == HF_RECORD_TOMB;
-    if (absent && !hf_membership_sure(f))
-        return HF_DECISION_WAIT;
+    bool doubtful = f->settings.consistent &&
+                    hf_copies_pending(f, hf_activity_id(activity), activity->hash);
+    if (absent && (doubtful || !hf_membership_sure(f)))
+        return HF_DECISION_WAIT; /* for who lives; or for word of our own delete */
     if (absent)
         return decide_absent(f, activity, record, request), HF_DECISION_MADE;
     bool lives = record->owner != f->self && hf_membership_alive(f, record->owner);

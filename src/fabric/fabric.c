@@ -56,6 +56,7 @@ int hf_fabric_new(const struct hf_fabric_settings *settings, const struct hf_ran
     for (unsigned i = 0; i < HF_FABRIC_ACTIVE; i++)
         hf_list_init(&f->active[i]);
     hf_list_init(&f->writes);
+    hf_list_init(&f->guards);
     hf_list_init(&f->waiting);
     hf_list_init(&f->patient);
     hf_membership_changed(f);
@@ -100,6 +101,7 @@ static void end_all(struct hf_fabric *f)
     for (unsigned i = 0; i < f->rank->count; i++)
         f->peers[i].status = HF_PEER_DEAD;
     hf_copies_tick(f);
+    hf_copies_lapsed(f);
     for (unsigned i = 0; i < f->rank->count; i++)
         hf_copies_unlinked(f, i); /* what waits for copies as long as it takes */
     hf_operation_tick(f);

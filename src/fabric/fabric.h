@@ -11,6 +11,7 @@
 #include "balance/rank.h"
 #include "base/list.h"
 #include "base/slice.h"
+#include "store/deadline.h"
 #include "store/version.h"
 
 enum {
@@ -25,10 +26,13 @@ enum {
     HF_FABRIC_ANSWER_MS = 300,     /* a write that was sent and not answered for that long: UNSURE.
                                       A home that lives says within OPERATION_MS that it cannot */
     HF_FABRIC_ACKNOWLEDGE_MS = 20, /* without word of a copy, until one more node is asked */
-    HF_FABRIC_DEGRADE_MS = 250,    /* until a write nobody confirmed is answered, loudly */
+    HF_FABRIC_DEGRADE_MS = 250,    /* until a write nobody confirmed is answered, loudly;
+                                      `consistent`: UNSURE, after a lease at the latest */
     HF_FABRIC_DELETE_MS = 100,     /* until a delete that one node has waits for no other */
     HF_FABRIC_TOMB_MS = 15 * 60 * 1000, /* life of a tombstone */
-    HF_FABRIC_GRACE_MS = 60 * 1000,     /* what a backup adds to a deadline: the owner expires */
+    HF_FABRIC_ORPHAN_MS = 60 * 1000,    /* what a backup adds to a deadline; while the owner lives */
+    HF_FABRIC_GRACE_MS = (int)HF_DEADLINE_SLACK_MS_MAX + HF_FABRIC_ORPHAN_MS, /* also what the owner may
+                                      have added and told nobody: it alone expires a record */
     HF_FABRIC_GENERATIONS = 512,        /* of ownership; then they begin anew */
     HF_FABRIC_TARGETS_MAX = 8,          /* peers a write is sent to, joining ones included */
 };
@@ -55,7 +59,8 @@ enum hf_fabric_flag { /* of an operation */
 
 enum hf_fabric_status {
     HF_FABRIC_OK,
-    HF_FABRIC_DEGRADED, /* done, but no other node (delete: not every backup) said so in time */
+    HF_FABRIC_DEGRADED, /* done, but no other node (delete: not every backup) said so in time; a
+                           `consistent` fabric says it only of a delete that another node has */
     HF_FABRIC_MISS,     /* known: there is no such record */
     HF_FABRIC_DROPPED,  /* a write after the delete: answer OK, nothing was kept */
     HF_FABRIC_UNSURE, /* not known, or not known to have happened: answer an error, never a miss */
@@ -85,6 +90,8 @@ struct hf_fabric_op {
     /* The fabric's own. */
     bool executed, deletes, wants_all, follows;
     bool copied; /* a node has confirmed it */
+    bool yielded; /* its record was handed over with it: whoever owns that now has it */
+    bool guards;  /* nobody confirmed a write that was answered UNSURE: keeps it from readers */
     bool missed; /* a node that is to hold it could not be told */
     uint8_t need_count, origin;
     uint64_t hash, number, deadline_ms, executed_ms;

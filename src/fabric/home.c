@@ -94,9 +94,11 @@ static void learn(struct hf_fabric *f, unsigned peer, struct hf_activity *activi
         activity->denied &= !learned;
         if (!hf_home_answered(activity))
             return;
-        activity->known = true;
+        activity->known = !activity->lost;
     } else {
-        activity->yielded = m->flags & HF_ANSWER_YIELDED;
+        /* Our copy, which the owner knew of, may have been dropped meanwhile. */
+        bool value = hf_record_has_value(hf_record_find(f, m->id, activity->hash));
+        activity->yielded = m->flags & HF_ANSWER_YIELDED && value;
         activity->denied = !activity->yielded && !learned;
         activity->known = false;
     }

@@ -23,6 +23,8 @@ enum {
     HF_FABRIC_DIRTY = 1024,       /* chains of operations that wait for acknowledgements */
     HF_FABRIC_ACTIVE = 1024,      /* chains of activities */
     HF_FABRIC_BRAKES = 1024,      /* records whose moves are remembered */
+    HF_FABRIC_ENDED = 16384,            /* places for records that ended */
+    HF_FABRIC_ENDED_MS = 5 * 60 * 1000, /* longer than it takes to find a copy left behind */
     HF_FABRIC_LEAP = 256,      /* more epochs than a cut-off home grants to one record in a lease */
     HF_FABRIC_BRAKE_MOVES = 3, /* more moves than this in */
     HF_FABRIC_BRAKE_WINDOW_MS = 2000,
@@ -135,6 +137,7 @@ struct hf_activity {        /* a record about which something is under way */
     bool known;                               /* every live node was asked */
     bool yielded; /* the owner has stopped serving and told its version */
     bool denied;  /* the owner says it holds nothing */
+    bool lost;    /* what was learned by asking the store has dropped again */
     bool hearsay; /* asked with no record here: whatever pointers others have, its end was seen */
     uint32_t epoch_seen;
     uint16_t id_size;
@@ -149,6 +152,11 @@ struct hf_brake {
 struct hf_leap { /* a record whose epoch stands above what a missing node may have granted */
     uint64_t hash;
     uint32_t outage;
+};
+
+struct hf_ended {
+    uint64_t hash, until_ms;
+    struct hf_version version; /* it and what was before it is no more */
 };
 
 struct hf_survey { /* a walk over the store for all peers that wait for it */
@@ -176,6 +184,7 @@ struct hf_fabric {
     struct hf_peer peers[HF_RANK_NODES_MAX];
     struct hf_list dirty[HF_FABRIC_DIRTY];
     struct hf_list writes; /* executed ops without word of a copy, by when to look again */
+    struct hf_list guards; /* of those that were answered UNSURE, likewise */
     struct hf_list waiting, patient; /* parked ones, oldest first: reads, writes */
     struct hf_list active[HF_FABRIC_ACTIVE];
     size_t active_count;
@@ -183,6 +192,8 @@ struct hf_fabric {
     unsigned depth; /* of calls: a finished operation may start the next inside */
     struct hf_brake brakes[HF_FABRIC_BRAKES];
     struct hf_leap leaps[HF_FABRIC_BRAKES];
+    struct hf_ended ended[HF_FABRIC_ENDED];
+    uint8_t evicted[HF_FABRIC_BUCKETS / 8]; /* buckets of which the store dropped records for room */
     uint32_t outage; /* counts nodes that fell silent */
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
     bool adopting, handed_over, left_behind;
@@ -275,6 +286,9 @@ void hf_owner_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabri
 void hf_owner_install(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
                       uint64_t hash, const struct hf_wire_message *grant);
 void hf_owner_expire(struct hf_fabric *f, struct hf_fabric_record *record);
+/* A write that nobody confirmed is about to be answered UNSURE: until somebody has it, nobody reads
+ * what it made. */
+void hf_owner_guard(struct hf_fabric *f, struct hf_fabric_op *op);
 /* Once all who are to hold our record have said that they do, the peer's copy goes. */
 void hf_owner_relieve(struct hf_fabric *f, struct hf_fabric_record *record, unsigned peer);
 void hf_owner_transfer(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
@@ -294,6 +308,8 @@ bool hf_copies_send(struct hf_fabric *f, struct hf_fabric_record *record, struct
                     unsigned peer, struct hf_wire_message *m);
 bool hf_copies_replicate(struct hf_fabric *f, struct hf_fabric_record *record, unsigned peer,
                          enum hf_wire_kind kind, struct hf_version base, struct hf_slice bytes);
+/* The owner hands the record over, with what the operations that still wait have made of it. */
+void hf_copies_yielded(struct hf_fabric *f, struct hf_slice id, uint64_t hash);
 /* Sends to every peer that is to hold the record; the operation then needs their word. */
 void hf_copies_out(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_fabric_op *op,
                    struct hf_wire_message *m);
@@ -301,6 +317,8 @@ void hf_copies_out(struct hf_fabric *f, struct hf_fabric_record *record, struct 
 bool hf_copies_pending(struct hf_fabric *f, struct hf_slice id, uint64_t hash);
 struct hf_fabric_op *hf_copies_unconfirmed(struct hf_fabric *f, const struct hf_fabric_op *op);
 void hf_copies_wait(struct hf_fabric *f, struct hf_fabric_op *op);
+/* The operation, which is no client's, takes the place of one that nobody confirmed. */
+void hf_copies_guard(struct hf_fabric *f, struct hf_fabric_op *guard, struct hf_fabric_op *op);
 void hf_copies_acked(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 void hf_copies_nack(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 void hf_copies_unlinked(struct hf_fabric *f, unsigned peer);
@@ -364,6 +382,11 @@ bool hf_home_answered(const struct hf_activity *activity);
 /* Makes this node the owner of a record nobody serves. */
 void hf_home_adopt(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
                    uint64_t hash);
+
+/* ended.c: records that are no more, though a copy may be left somewhere */
+void hf_ended_note(struct hf_fabric *f, uint64_t hash, struct hf_version version);
+/* What the message tells of is a copy of one that has ended. */
+bool hf_ended_covers(struct hf_fabric *f, uint64_t hash, const struct hf_wire_message *m);
 
 /* backup.c */
 void hf_backup_replicate(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);

@@ -69,6 +69,7 @@ void hf_owner_tell_end(struct hf_fabric *f, struct hf_slice id, struct hf_versio
     uint8_t targets[HF_FABRIC_TARGETS_MAX], lane;
     unsigned count = hf_membership_targets(f, hf_rank_hash(id), f->self, targets);
     bool remember = version.sequence > 0 && hf_membership_missing(f);
+    hf_ended_note(f, hf_rank_hash(id), version);
     for (unsigned i = 0; i < count; i++) {
         struct hf_wire_message m = {.id = id, .base = version, .version = version};
         m.kind = remember ? HF_WIRE_DELETED : HF_WIRE_GONE;
@@ -111,6 +112,8 @@ static void read_done(struct hf_fabric *f, struct hf_fabric_op *op)
     struct hf_fabric_op *write = hf_copies_unconfirmed(f, op);
     if (write == NULL || f->settings.acknowledge_memory)
         return hf_copies_finish(f, op, HF_FABRIC_OK);
+    if (write->guards)
+        return hf_copies_finish(f, op, HF_FABRIC_UNSURE);
     hf_operation_keep(f, op);
     hf_list_push_back(&write->followers, &op->node);
 }
@@ -235,6 +238,23 @@ void hf_owner_relieve(struct hf_fabric *f, struct hf_fabric_record *record, unsi
     hf_copies_wait(f, &made->op);
 }
 
+void hf_owner_guard(struct hf_fabric *f, struct hf_fabric_op *op)
+{
+    struct hf_fabric_record *record = hf_record_find(f, op->id, op->hash);
+    struct hf_slice none = {0};
+    if (!hf_record_owned(f, record) && !op->deletes)
+        return;
+    struct made *made = make(op->id, op->hash, none, HF_OP_RELEASE);
+    if (made == NULL) { /* then nobody is served before the home has decided anew */
+        record->state = op->deletes ? record->state : HF_RECORD_BACKUP;
+        return;
+    }
+    hf_copies_init(&made->op);
+    made->op.deletes = op->deletes;
+    made->op.guards = true;
+    hf_copies_guard(f, &made->op, op);
+}
+
 /* Stops serving and tells what we hold. Asked again, we answer again. */
 void hf_owner_transfer(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
 {
@@ -247,6 +267,8 @@ void hf_owner_transfer(struct hf_fabric *f, unsigned peer, const struct hf_wire_
         hf_owner_expire(f, record);
         record = NULL;
     }
+    if (hf_record_owned(f, record))
+        hf_copies_yielded(f, m->id, hash);
     if (record != NULL && record->state == HF_RECORD_OWNER)
         record->state = HF_RECORD_BACKUP;
     record = hf_record_find(f, m->id, hash); /* nothing was made of it: then it is gone */

@@ -138,7 +138,8 @@ bool hf_record_take(struct hf_fabric *f, struct hf_slice id, uint64_t hash,
                     const struct hf_wire_message *m, bool with_value)
 {
     struct hf_fabric_record *record = hf_record_find(f, id, hash);
-    if (!worth_taking(record, m, with_value) || m->node >= f->rank->count)
+    if (!worth_taking(record, m, with_value) || m->node >= f->rank->count ||
+        (record == NULL && hf_ended_covers(f, hash, m)))
         return false;
     record = hf_record_ensure(f, id, hash);
     if (record == NULL)

@@ -175,6 +175,17 @@ static void fetch(struct hf_fabric *f, unsigned peer, const struct hf_wire_entry
     }
 }
 
+/* A copy of what is no more. */
+static void end_there(struct hf_fabric *f, unsigned peer, const struct hf_wire_entry *entry)
+{
+    struct hf_wire_message m = {.id = entry->id, .base = entry->version, .kind = HF_WIRE_GONE};
+    uint8_t lane;
+    m.version = entry->version;
+    m.state = HF_RECORD_OWNER;
+    m.node = (uint16_t)f->self;
+    hf_queue_replicate(f, peer, &m, &lane);
+}
+
 static void consider(struct hf_fabric *f, unsigned peer, const struct hf_wire_entry *entry)
 {
     uint64_t hash = hf_rank_hash(entry->id);
@@ -189,6 +200,8 @@ static void consider(struct hf_fabric *f, unsigned peer, const struct hf_wire_en
         f->peers[peer].sync.their_view != f->view || hf_membership_home(f, hash) == (int)f->self ||
         hf_membership_holds(f, hash, entry->node, f->self) || !hf_membership_alive(f, entry->node);
     bool newer = hf_record_loses(record, &m);
+    if (record == NULL && hf_ended_covers(f, hash, &m))
+        return end_there(f, peer, entry);
     if (value && wanted && (newer || (same && record->state == HF_RECORD_POINTER)))
         return fetch(f, peer, entry);
     if (newer) {

@@ -2,12 +2,23 @@
  * over before it leaves. */
 #include "fabric/internal.h"
 
+_Static_assert((int)HF_FABRIC_GRACE_MS > (int)HF_DEADLINE_SLACK_MS_MAX,
+               "no copy is forgotten while its owner may have moved the deadline in silence");
 enum { SWEPT = 200 }; /* records looked at for their deadlines in a tick */
 
 void hf_fabric_dropped(struct hf_fabric *f, struct hf_slice id, enum hf_record_state state,
                        struct hf_version version, bool expired)
 {
-    hf_record_forget_epoch(f, hf_rank_hash(id), version.epoch);
+    uint64_t hash = hf_rank_hash(id);
+    unsigned bucket = hf_digest_bucket(hash);
+    hf_record_forget_epoch(f, hash, version.epoch);
+    struct hf_activity *activity = expired ? NULL : hf_activity_find(f, id, hash);
+    if (!expired)
+        f->evicted[bucket / 8] |= (uint8_t)(1 << bucket % 8);
+    if (activity != NULL) {
+        activity->lost = true;
+        activity->known = false;
+    }
     if (state == HF_RECORD_OWNER && expired)
         hf_owner_tell_end(f, id, version);
 }
@@ -23,7 +34,9 @@ static void sweep_one(struct hf_fabric *f, struct hf_fabric_record *record)
         return hf_standin_sweep(f, record);
     uint64_t hash = hf_rank_hash(f->store.id(f->store.user, record));
     bool home = hf_membership_home(f, hash) == (int)f->self;
-    bool late = deadline_ms + HF_FABRIC_GRACE_MS <= f->now_ms;
+    bool orphan = record->owner == f->self || !hf_membership_alive(f, record->owner);
+    uint64_t grace_ms = orphan ? HF_FABRIC_ORPHAN_MS : HF_FABRIC_GRACE_MS;
+    bool late = deadline_ms + grace_ms <= f->now_ms;
     if (hf_fabric_serves(f, record, hash, f->now_ms))
         hf_owner_expire(f, record);
     else if (record->state == HF_RECORD_TOMB || (record->state == HF_RECORD_POINTER && !home) ||
