@@ -1,5 +1,7 @@
 /* How fast, how large and how even the table is: fills it, asks it, lets all of it expire, and
  * carries it over to another size. One line a figure, and the same in build/bench-table.json.
+ * Single operations are timed one by one, what the clock costs taken off; single loads from other
+ * memory in the same way before and after the look-ups: memory is not as fast at every moment.
  *
  *   bench-table [ENTRIES]                               10,000,000
  *   bench-table make FOLDER POOL ENTRIES SERVER...      only makes the file of a table */
@@ -118,6 +120,32 @@ static void put(const char *name, double value, const char *unit)
     some = true;
 }
 
+/* The second reading of the clock waits for the loads before it. */
+static uint64_t timed_claim(struct hf_table *table, uint64_t hash, uint64_t client, uint64_t now_ms)
+{
+    uint64_t start = hf_clock_monotonic_ns();
+    hf_table_claim(table, hash, client % SERVERS + 1, EXPIRE_S, now_ms);
+    return hf_clock_monotonic_ns() - start;
+}
+
+/* Inserts [from, to), each timed: cold ones, and as the proxy does it, which first looked for the
+ * client and found nothing. */
+static void fill_in_turn(struct hf_table *table, uint64_t to, struct times *cold,
+                         struct times *after)
+{
+    uint32_t cost = clock_cost();
+    uint64_t now_ms = hf_clock_monotonic_ms(), found = 0;
+    for (uint64_t i = 0; i < to; i++) {
+        uint64_t hash = key_of(table, i);
+        if (i % 2 == 1)
+            found += hf_table_find(table, hash, EXPIRE_S / 2, now_ms) != 0;
+        note(i % 2 == 1 ? after : cold, timed_claim(table, hash, i, now_ms), cost);
+        if (i % 1024 == 0)
+            now_ms = hf_clock_monotonic_ms();
+    }
+    wrong_answers += found;
+}
+
 /* Inserts [from, to), each timed. */
 static void fill(struct hf_table *table, uint64_t from, uint64_t to, struct times *times)
 {
@@ -125,11 +153,9 @@ static void fill(struct hf_table *table, uint64_t from, uint64_t to, struct time
     uint64_t now_ms = hf_clock_monotonic_ms();
     for (uint64_t i = from; i < to; i++) {
         uint64_t hash = key_of(table, i);
-        uint64_t start = hf_clock_monotonic_ns();
-        hf_table_claim(table, hash, i % SERVERS + 1, EXPIRE_S, now_ms);
-        uint64_t end = hf_clock_monotonic_ns();
-        note(times, end - start, cost);
-        now_ms = end / 1000000;
+        note(times, timed_claim(table, hash, i, now_ms), cost);
+        if (i % 1024 == 0)
+            now_ms = hf_clock_monotonic_ms();
     }
 }
 
@@ -211,36 +237,93 @@ static struct times *times_new(void)
         times->samples = malloc(SAMPLES * sizeof(*times->samples));
     if (times == NULL || times->samples == NULL)
         exit(1);
-    memset(times->samples, 0, SAMPLES * sizeof(*times->samples));
+    memset(times->samples, 1, SAMPLES * sizeof(*times->samples)); /* present; zeroes need not be */
     return times;
 }
 
-/* What this machine takes for one load that depends on the one before it, in as much memory as the
- * table has: no look-up of a client can be faster by much. */
-static double memory_latency(uint64_t bytes)
+static void times_free(struct times *times)
 {
-    enum { LINE = 64, LOADS = 2 * 1000 * 1000 };
-    size_t count = bytes / LINE, at = 0;
-    size_t *lines = aligned_alloc(2 * 1024 * 1024, count * LINE);
+    free(times->samples);
+    free(times);
+}
+
+/* Mean of a look-up where nothing is timed between: `group` clients are announced, then looked up;
+ * 0: one after another, unannounced. */
+static double ask_in_groups(struct hf_table *table, uint64_t entries, unsigned group)
+{
+    static uint64_t hashes[SAMPLES], wanted[SAMPLES];
     struct hf_rng rng;
-    if (lines == NULL)
+    uint64_t now_ms = hf_clock_monotonic_ms(), wrong = 0;
+    unsigned step = group > 0 ? group : 1;
+    hf_rng_seed(&rng, 11 + group);
+    for (unsigned i = 0; i < SAMPLES; i++) {
+        uint64_t client = hf_rng_u64(&rng) % entries;
+        hashes[i] = key_of(table, client);
+        wanted[i] = client % SERVERS + 1;
+    }
+    uint64_t began = hf_clock_monotonic_ns();
+    for (unsigned i = 0; i + step <= SAMPLES; i += step) {
+        for (unsigned j = i; j < i + group; j++)
+            hf_table_announce(table, hashes[j]);
+        for (unsigned j = i; j < i + step; j++)
+            wrong += hf_table_find(table, hashes[j], EXPIRE_S / 2, now_ms) != wanted[j];
+    }
+    double took = (double)(hf_clock_monotonic_ns() - began) / SAMPLES;
+    wrong_answers += wrong;
+    return took;
+}
+
+/* --- what this machine's memory gives: as much of it as the table has --- */
+
+struct memory {
+    size_t *lines; /* LINE_WORDS apart: the number of another, in one cycle through all (Sattolo) */
+    size_t count;
+};
+enum { LINE_WORDS = 8 };
+
+static struct memory memory_new(uint64_t bytes)
+{
+    size_t count = bytes / (LINE_WORDS * sizeof(size_t));
+    struct memory memory = {aligned_alloc(2 * 1024 * 1024, bytes), count};
+    struct hf_rng rng;
+    if (memory.lines == NULL)
         exit(1);
-    (void)madvise(lines, count * LINE, MADV_HUGEPAGE);
+    (void)madvise(memory.lines, bytes, MADV_HUGEPAGE);
     hf_rng_seed(&rng, 5);
     for (size_t i = 0; i < count; i++)
-        lines[i * (LINE / sizeof(*lines))] = i;
-    for (size_t i = count - 1; i > 0; i--) { /* one cycle through all (Sattolo) */
-        size_t other = hf_rng_u64(&rng) % i, *a = &lines[i * (LINE / sizeof(*lines))];
-        size_t *b = &lines[other * (LINE / sizeof(*lines))], swapped = *a;
+        memory.lines[i * LINE_WORDS] = i;
+    for (size_t i = count - 1; i > 0; i--) {
+        size_t *a = &memory.lines[i * LINE_WORDS];
+        size_t *b = &memory.lines[hf_rng_u64(&rng) % i * LINE_WORDS], swapped = *a;
         *a = *b;
         *b = swapped;
     }
+    return memory;
+}
+
+/* Each load needs the answer of the one before it. */
+static double load_chained(const struct memory *memory)
+{
+    enum { LOADS = 2 * 1000 * 1000 };
+    size_t at = 0;
     uint64_t began = hf_clock_monotonic_ns();
     for (unsigned i = 0; i < LOADS; i++)
-        at = *(volatile size_t *)&lines[at * (LINE / sizeof(*lines))];
-    double took = (double)(hf_clock_monotonic_ns() - began) / LOADS;
-    free(lines);
-    return took;
+        at = *(volatile size_t *)&memory->lines[at * LINE_WORDS];
+    return (double)(hf_clock_monotonic_ns() - began) / LOADS;
+}
+
+static void load_single(const struct memory *memory, struct times *times)
+{
+    static uint64_t seed = 13;
+    struct hf_rng rng;
+    uint32_t cost = clock_cost();
+    hf_rng_seed(&rng, seed++);
+    for (unsigned i = 0; i < SAMPLES / 4; i++) {
+        size_t at = hf_rng_u64(&rng) % memory->count;
+        uint64_t start = hf_clock_monotonic_ns();
+        (void)*(volatile size_t *)&memory->lines[at * LINE_WORDS];
+        note(times, hf_clock_monotonic_ns() - start, cost);
+    }
 }
 
 static uint64_t shifted_ns(void *user)
@@ -261,6 +344,13 @@ static uint64_t shifted_wall_ms(void *user)
            __atomic_load_n(&simulated_ns, __ATOMIC_RELAXED) / 1000000u;
 }
 
+static void put_median(const char *what, struct times *times)
+{
+    put(what, median(times), "ns");
+    times->count = times->most = 0;
+    times->stalls = times->others = 0;
+}
+
 static void put_times(const char *what, struct times *times)
 {
     char name[96];
@@ -278,6 +368,25 @@ static void put_times(const char *what, struct times *times)
     times->stalls = times->others = 0;
 }
 
+/* Between two measurements of the memory, so that they can be compared. */
+static void ask_all(struct hf_table *table, uint64_t entries, struct times *times)
+{
+    struct memory memory = memory_new(stats(table).bytes);
+    load_single(&memory, times);
+    put_median("one random load, before the look-ups, median", times);
+    ask(table, entries, times, SAMPLES);
+    put_times("look-up of a random client", times);
+    ask_announced(table, entries, times);
+    put_times("look-up of a random client announced before its request is read", times);
+    put("look-ups one after another, mean", ask_in_groups(table, entries, 0), "ns");
+    put("look-ups announced in groups of 8, mean", ask_in_groups(table, entries, 8), "ns");
+    put("look-ups announced in groups of 64, mean", ask_in_groups(table, entries, 64), "ns");
+    load_single(&memory, times);
+    put_median("one random load, after the look-ups, median", times);
+    put("one random load that depends on the one before it, mean", load_chained(&memory), "ns");
+    free(memory.lines);
+}
+
 /* A table that is being carried over to another size while it is asked. */
 static void grow(struct hf_table *table, uint64_t entries, struct times *times)
 {
@@ -290,23 +399,20 @@ static void grow(struct hf_table *table, uint64_t entries, struct times *times)
 
 static void measure(uint64_t entries)
 {
-    struct times *times = times_new();
+    struct times *times = times_new(), *after = times_new();
     uint64_t before = resident_bytes();
     uint64_t began = hf_clock_monotonic_ns();
     struct hf_table *table = acquire("bench", NULL, entries);
     put("acquiring it, its memory made present", (double)(hf_clock_monotonic_ns() - began) / 1e6,
         "ms");
-    fill(table, 0, entries, times);
-    put_times("insert into a table that fills", times);
+    fill_in_turn(table, entries, times, after);
+    put_times("insert into a table that fills, nobody looked before", times);
+    put_times("insert into a table that fills, looked for in vain before", after);
     double bytes = (double)(resident_bytes() - before) / (double)entries;
     put("resident bytes for one entry", bytes, "bytes");
     put("HAProxy's stick table, for one entry", HAPROXY_BYTES, "bytes");
     put("evictions", (double)stats(table).evictions, "");
-    ask(table, entries, times, SAMPLES);
-    put_times("look-up of a random client", times);
-    ask_announced(table, entries, times);
-    put_times("look-up of a random client announced before its request is read", times);
-    put("one random load from as much memory", memory_latency(stats(table).bytes), "ns");
+    ask_all(table, entries, times);
     grow(table, entries, times);
     __atomic_store_n(&simulated_ns, 2ull * EXPIRE_S * 1000000000u, __ATOMIC_RELAXED);
     fill(table, entries, entries + entries / 4, times);
@@ -320,8 +426,8 @@ static void measure(uint64_t entries)
         fputs("}\n", json);
         fclose(json);
     }
-    free(times->samples);
-    free(times);
+    times_free(times);
+    times_free(after);
 }
 
 /* The table of a pool's `source_ip: table`, with clients from 10.0.0.0 on and the servers in turn.

@@ -1,5 +1,6 @@
 #include "admin/documents.h"
 #include "base/assert.h"
+#include "model/recovery.h"
 #include "upstream/limit.h"
 #include <errno.h>
 #include <stdio.h>
@@ -110,6 +111,25 @@ static json_t *pool_document(const struct hf_pool *pool, uint64_t now_ms)
                      states, "active", active);
 }
 
+static json_t *recoveries_document(const struct hf_admin_times *times)
+{
+    struct hf_recovery list[HF_RECOVERIES_KEPT];
+    unsigned count = hf_recovery_list(list);
+    json_t *rows = json_array();
+    for (unsigned i = 0; i < count; i++) {
+        const struct hf_recovery *one = &list[i];
+        char at[TIME_TEXT_MAX];
+        format_since(at, times, age_ms(times, one->at_ms));
+        json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:f}", "pool",
+                                              one->pool, "server", one->server, "successor",
+                                              one->successor, "at", at, "session", one->session,
+                                              "detection_ms", (json_int_t)one->detection_ms,
+                                              "propagation_ms", (json_int_t)one->propagation_ms,
+                                              "lookup_ms", (double)one->lookup_us / 1000.0));
+    }
+    return rows;
+}
+
 json_t *hf_admin_status_document(const struct hf_config *config, const struct hf_admin_times *times)
 {
     REQUIRE(times->now_ms >= times->started_ms);
@@ -122,10 +142,12 @@ json_t *hf_admin_status_document(const struct hf_config *config, const struct hf
     }
     for (unsigned i = 0; i < config->pool_count; i++)
         json_array_append_new(pools, pool_document(&config->pools[i], times->now_ms));
-    return json_pack("{s:s, s:s, s:f, s:I, s:s?, s:i, s:o, s:o}", "version", HF_VERSION, "node",
-                     config->node, "uptime_s", (double)(times->now_ms - times->started_ms) / 1000.0,
-                     "generation", (json_int_t)config->generation, "config", config->file,
-                     "workers", (int)config->workers, "listeners", listeners, "pools", pools);
+    return json_pack("{s:s, s:s, s:f, s:I, s:s?, s:i, s:o, s:o, s:o}", "version", HF_VERSION,
+                     "node", config->node, "uptime_s",
+                     (double)(times->now_ms - times->started_ms) / 1000.0, "generation",
+                     (json_int_t)config->generation, "config", config->file, "workers",
+                     (int)config->workers, "listeners", listeners, "pools", pools, "recoveries",
+                     recoveries_document(times));
 }
 
 json_t *hf_admin_error_document(const char *text)

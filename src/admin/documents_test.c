@@ -1,4 +1,5 @@
 #include "admin/documents.h"
+#include "model/recovery.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -89,6 +90,33 @@ static void test_status_counts_states(void **state)
     assert_true(hf_admin_change(server, HF_ADMIN_READY, 100000));
 }
 
+static void test_status_lists_the_last_recoveries(void **state)
+{
+    struct hf_recovery recovery = {.pool = "shop",
+                                   .server = "app1",
+                                   .successor = "app2",
+                                   .at_ms = times.now_ms - 1500,
+                                   .detection_ms = 450,
+                                   .propagation_ms = 2,
+                                   .lookup_us = 1250,
+                                   .session = "moved"};
+    json_t *status = hf_admin_status_document(config, &times);
+    assert_int_equal(json_array_size(json_object_get(status, "recoveries")), 0);
+    json_decref(status);
+    hf_recovery_keep(&recovery);
+    status = hf_admin_status_document(config, &times);
+    json_t *row = json_array_get(json_object_get(status, "recoveries"), 0);
+    assert_string_equal(text_at(row, "pool"), "shop");
+    assert_string_equal(text_at(row, "server"), "app1");
+    assert_string_equal(text_at(row, "successor"), "app2");
+    assert_string_equal(text_at(row, "session"), "moved");
+    assert_string_equal(text_at(row, "at"), "2023-11-14T22:13:18.500Z");
+    assert_int_equal(json_integer_value(json_object_get(row, "detection_ms")), 450);
+    assert_int_equal(json_integer_value(json_object_get(row, "propagation_ms")), 2);
+    assert_true(json_real_value(json_object_get(row, "lookup_ms")) == 1.25);
+    json_decref(status);
+}
+
 static void test_change_keeps_times(void **state)
 {
     struct hf_server *server = config->pools[0].servers[0].server;
@@ -154,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_server_document, setup, teardown),
         cmocka_unit_test_setup_teardown(test_status_counts_states, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_status_lists_the_last_recoveries, setup, teardown),
         cmocka_unit_test_setup_teardown(test_change_keeps_times, setup, teardown),
         cmocka_unit_test_setup_teardown(test_find, setup, teardown),
         cmocka_unit_test_setup_teardown(test_parse_change, setup, teardown),

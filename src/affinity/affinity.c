@@ -10,6 +10,7 @@
 #include "affinity/query/query.h"
 #include "affinity/route/route.h"
 #include "affinity/source_ip/source_ip.h"
+#include "affinity/successor.h"
 #include "affinity/table_pin.h"
 #include "base/assert.h"
 #include <errno.h>
@@ -134,6 +135,7 @@ static void fall_back(struct hf_affinity_worker *worker, const struct hf_pool *p
         choose_new(worker, pool, request, kept);
     } else if (kept->lost) { /* all requests of the session meet on the first of its rank */
         kept->server = hf_candidates_rendezvous(pool, kept->client_id, NULL, 0, request->now_ms);
+        hf_successor_choose(pool, request, kept);
     }
     if (pool->has_tables)
         hf_table_pin_claim(worker, pool, request,
@@ -162,6 +164,8 @@ void hf_affinity_identify(struct hf_affinity_worker *worker, const struct hf_poo
         choice.verdict = (uint8_t)verdict;
         choice.strategy = (int8_t)i;
         if (decides(&choice)) {
+            if (choice.lost)
+                hf_successor_choose(pool, request, &choice);
             if (pool->has_tables)
                 hf_table_pin_claim(worker, pool, request, i, &choice);
             *ret_choice = choice;
@@ -222,6 +226,9 @@ int hf_affinity_next(struct hf_affinity_worker *worker, const struct hf_pool *po
         by.tried_count = tried_count;
         return hf_candidates_follow(pool, &by, -1, now_ms);
     }
+    int successor = hf_successor_next(pool, choice, tried, tried_count, now_ms);
+    if (successor >= 0)
+        return successor;
     return hf_candidates_rendezvous(pool, choice->client_id, tried, tried_count, now_ms);
 }
 

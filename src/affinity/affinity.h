@@ -101,6 +101,7 @@ struct hf_affinity_choice {
     uint64_t client_id; /* of the token, or fresh: ranks fall-back servers, so that all requests
                            of a client meet on the same one */
     uint64_t issued_s, seen_s;
+    uint64_t session_hash; /* what the session is ranked by; 0 = not looked for, or not known */
     uint64_t home_id;      /* failback: return: the server the client was moved from, or 0 */
     uint64_t owner_id;     /* the server that the table named, also when it is gone */
     uint64_t unlisted_key; /* a learned cookie's that the table does not have; 0 = none */
@@ -129,7 +130,8 @@ void hf_affinity_identify(struct hf_affinity_worker *worker, const struct hf_poo
                           struct hf_affinity_choice *ret_choice);
 /* The next candidate after choice->server failed, never one already tried; -1 when none is left.
  * A client with a key meets the same fall-back each time: the next of a hash's own sequence, within
- * its bound, else rendezvous on client_id. tried: indexes already used, [tried_count]. */
+ * its bound, else the next of the session's rank (choice->session_hash, see successor.h), else
+ * rendezvous on client_id. tried: indexes already used, [tried_count]. */
 int hf_affinity_next(struct hf_affinity_worker *worker, const struct hf_pool *pool,
                      const struct hf_affinity_choice *choice, const uint16_t *tried,
                      unsigned tried_count, uint64_t now_ms);

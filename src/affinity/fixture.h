@@ -99,10 +99,7 @@ static inline void hf_fixture_start(struct hf_fixture *f)
 /* After a change of servers, balancer or strategies once it was started: as a reload makes it. */
 static inline void hf_fixture_rebuild(struct hf_fixture *f)
 {
-    free(f->pool->places);
-    f->pool->places = NULL;
-    for (enum hf_hash hash = 0; hash < HF_HASH_COUNT; hash++)
-        hf_balance_table_free(&f->pool->tables[hash]);
+    hf_pool_unindex(f->pool);
     REQUIRE(hf_pool_index(f->pool) == 0);
 }
 

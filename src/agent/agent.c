@@ -23,7 +23,9 @@ struct hf_agent {
     const struct hf_agent_config *config; /* borrowed: in force */
     const struct hf_agent_config *first;  /* borrowed: whose patterns are in force */
     struct hf_store *store;               /* owned, as all below */
-    struct hf_peering *peering;           /* NULL: mode: local */
+    struct hf_peering *peering;           /* NULL: another mode */
+    struct hf_external *external;         /* likewise */
+    struct hf_external_counters stored;   /* of it */
     struct hf_sessions *sessions;
     struct hf_door *redis, *memcached; /* NULL = not served */
     struct hf_timer tick, drain;
@@ -31,6 +33,7 @@ struct hf_agent {
     uint8_t hash_key[HASH_KEY_SIZE];
     unsigned doors_open;
     bool stopping, cut, ending;
+    bool waiting; /* at the end: for the external store */
     hf_agent_ended_fn ended;
     void *user;
 };
@@ -52,6 +55,8 @@ static void set_tick(struct hf_agent *agent, uint64_t delay_ms)
     hf_timer_set(hf_loop_timers(agent->loop), &agent->tick, hf_loop_now_ms(agent->loop) + delay_ms);
 }
 
+static void end(void *user);
+
 static void tick(struct hf_timer *timer)
 {
     struct hf_agent *agent = hf_container_of(timer, struct hf_agent, tick);
@@ -61,10 +66,47 @@ static void tick(struct hf_timer *timer)
         hf_peering_publish(agent->peering);
     bool more = hf_store_tick(agent->store, now_ms, HF_STORE_TICK_BUDGET);
     hf_counters_publish(&agent->counters, agent->sessions, agent->redis, agent->memcached);
+    if (agent->external != NULL)
+        hf_external_counters_publish(&agent->stored, agent->external);
     set_tick(agent, more ? HF_AGENT_BUSY_TICK_MS : HF_AGENT_TICK_MS);
+    if (agent->waiting && hf_external_is_clean(agent->external))
+        end(agent);
 }
 
 /* ---- beginning ---- */
+
+/* What is kept in an external store is evicted as its copies are no longer used. */
+static enum hf_store_full when_full(const struct hf_agent_config *config)
+{
+    return config->external.url != NULL ? HF_STORE_EVICT : config->when_full;
+}
+
+static int make_external(struct hf_agent *agent, struct hf_agent_error *error)
+{
+    const struct hf_agent_external *config = &agent->config->external;
+    if (config->url == NULL)
+        return 0;
+    struct hf_external_settings settings = {
+        .loop = agent->loop,
+        .store = agent->store,
+        .hash_key = agent->hash_key,
+        .memory = agent->config->memory,
+        .tomb_ms = HF_AGENT_TOMB_MS,
+        .behind = config->behind,
+        .remote = {.kind = config->kind,
+                   .addresses = config->addresses,
+                   .address_count = config->address_count,
+                   .database = config->database,
+                   .user = config->user,
+                   .master = config->master,
+                   .password = hf_slice_text(config->password)}};
+    int result = hf_external_new(&settings, &agent->external);
+    if (result < 0)
+        return fail(error, result, "%s: the external store cannot be used: %s",
+                    agent->config->process->file, strerror(-result));
+    hf_external_counters_init(&agent->stored);
+    return 0;
+}
 
 static int make_peering(struct hf_agent *agent, struct hf_agent_error *error)
 {
@@ -103,7 +145,7 @@ static int make_store(struct hf_agent *agent, struct hf_agent_error *error)
 {
     const struct hf_agent_config *config = agent->config;
     struct hf_store_options options = {.memory = config->memory,
-                                       .full = config->when_full,
+                                       .full = when_full(config),
                                        .now_ms = hf_loop_now_ms(agent->loop),
                                        .dropped = dropped,
                                        .user = agent};
@@ -115,17 +157,22 @@ static int make_store(struct hf_agent *agent, struct hf_agent_error *error)
     if (result < 0)
         return fail(error, result, "the session store cannot be made: %s", strerror(-result));
     result = make_peering(agent, error);
+    if (result == 0)
+        result = make_external(agent, error);
     if (result < 0)
         return result;
     struct hf_sessions_backend backend;
     if (agent->peering != NULL)
         backend = hf_peering_backend(agent->peering);
+    else if (agent->external != NULL)
+        backend = *hf_external_backend(agent->external);
+    bool local = agent->peering == NULL && agent->external == NULL;
     struct hf_sessions_settings settings = {.store = agent->store,
                                             .patterns = config->patterns,
                                             .hash_key = agent->hash_key,
-                                            .backend = agent->peering ? &backend : NULL,
+                                            .backend = local ? NULL : &backend,
                                             .memory = config->memory,
-                                            .when_full = config->when_full,
+                                            .when_full = when_full(config),
                                             .tomb_ms = HF_AGENT_TOMB_MS,
                                             .epoch_floor = 1};
     result = hf_sessions_new(&settings, &agent->sessions);
@@ -230,10 +277,18 @@ int hf_agent_new(struct hf_loop *loop, const struct hf_agent_config *config,
 
 /* ---- reload ---- */
 
+static void warn_of_mode(const struct hf_agent *agent, const struct hf_agent_config *config)
+{
+    if (!hf_agent_config_same_external(agent->first, config))
+        hf_warning("%s: mode and external stay what they are until a restart",
+                   config->process->file);
+}
+
 static void warn_of_rest(const struct hf_agent *agent, const struct hf_agent_config *config)
 {
     const struct hf_agent_config *old = agent->config;
     const char *file = config->process->file;
+    warn_of_mode(agent, config);
     if (!hf_agent_config_same_patterns(agent->first, config))
         hf_warning("%s: session_keys and tombstones stay what they are until a restart: sessions "
                    "that are held would be lost by another division of keys",
@@ -254,7 +309,10 @@ int hf_agent_reload(struct hf_agent *agent, const struct hf_agent_config *config
                     struct hf_agent_error *error)
 {
     REQUIRE(HF_MAGIC_OK(agent, AGENT_MAGIC));
-    int result = hf_sessions_set_limit(agent->sessions, config->memory, config->when_full);
+    enum hf_store_full full = agent->external != NULL ? HF_STORE_EVICT : config->when_full;
+    int result = hf_sessions_set_limit(agent->sessions, config->memory, full);
+    if (result == 0 && agent->external != NULL)
+        result = hf_external_set_memory(agent->external, config->memory);
     if (result < 0)
         return fail(error, result, "memory cannot be changed: %s", strerror(-result));
     warn_of_rest(agent, config);
@@ -271,6 +329,14 @@ int hf_agent_reload(struct hf_agent *agent, const struct hf_agent_config *config
 static void end(void *user)
 {
     struct hf_agent *agent = user;
+    bool clean = agent->external == NULL || hf_external_is_clean(agent->external);
+    agent->waiting = !clean && !agent->cut;
+    if (agent->waiting)
+        return;
+    if (!clean)
+        hf_error("%u keys end here without having reached the external store: %s",
+                 hf_external_counts(agent->external)->dirty,
+                 hf_remote_trouble(hf_external_remote(agent->external)));
     hf_timer_cancel(hf_loop_timers(agent->loop), &agent->drain);
     hf_timer_cancel(hf_loop_timers(agent->loop), &agent->tick);
     if (agent->peering != NULL)
@@ -306,7 +372,13 @@ static void cut(struct hf_agent *agent)
 
 static void drain_expired(struct hf_timer *timer)
 {
-    cut(hf_container_of(timer, struct hf_agent, drain));
+    struct hf_agent *agent = hf_container_of(timer, struct hf_agent, drain);
+    if (!agent->waiting) {
+        cut(agent);
+        return;
+    }
+    agent->cut = true;
+    end(agent);
 }
 
 void hf_agent_stop(struct hf_agent *agent, hf_agent_ended_fn ended, void *user)
@@ -345,6 +417,9 @@ void hf_agent_free(struct hf_agent **agent)
     hf_door_free(&gone->redis);
     hf_door_free(&gone->memcached);
     hf_peering_free(&gone->peering); /* ends what is under way */
+    if (gone->external != NULL)
+        hf_external_counters_fini(&gone->stored);
+    hf_external_free(&gone->external);
     hf_sessions_free(&gone->sessions);
     hf_store_free(&gone->store);
     hf_counters_fini(&gone->counters);
@@ -355,6 +430,11 @@ void hf_agent_free(struct hf_agent **agent)
 const struct hf_counters *hf_agent_counters(const struct hf_agent *agent)
 {
     return &agent->counters;
+}
+
+const struct hf_external_counters *hf_agent_external_counters(const struct hf_agent *agent)
+{
+    return agent->external != NULL ? &agent->stored : NULL;
 }
 
 const struct hf_peering *hf_agent_peering(const struct hf_agent *agent)

@@ -3,6 +3,7 @@
  * Threads: the loop's, but for hf_agent_counters. Layer: agent. */
 #pragma once
 #include "agent/counters.h"
+#include "agent/external_counters.h"
 #include "config/agent.h"
 
 enum {
@@ -43,7 +44,9 @@ void hf_agent_free(struct hf_agent **agent);
 
 /* Any thread, as long as the agent lives. */
 const struct hf_counters *hf_agent_counters(const struct hf_agent *agent);
-/* NULL: mode: local. For what peering.h allows any thread. */
+/* NULL: another mode. */
+const struct hf_external_counters *hf_agent_external_counters(const struct hf_agent *agent);
+/* NULL: another mode. For what peering.h allows any thread. */
 const struct hf_peering *hf_agent_peering(const struct hf_agent *agent);
 /* Where a front end listens, as bound; NULL: it is not served. */
 enum hf_agent_front { HF_AGENT_REDIS, HF_AGENT_MEMCACHED, HF_AGENT_FRONT_COUNT };

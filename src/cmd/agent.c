@@ -99,6 +99,18 @@ static json_t *listeners_document(const struct program *program)
     return listeners;
 }
 
+/* NULL: there is none. */
+static json_t *store_document(const struct program *program)
+{
+    const struct hf_external_counters *counters = hf_agent_external_counters(program->agent);
+    if (counters == NULL)
+        return NULL;
+    bool up = hf_external_counters_value(counters, HF_EXTERNAL_COUNT_UP) != 0;
+    uint64_t dirty = hf_external_counters_value(counters, HF_EXTERNAL_COUNT_DIRTY);
+    return json_pack("{s:s, s:b, s:I}", "url", program->first->external.url, "up", up, "dirty",
+                     (json_int_t)dirty);
+}
+
 /* The other agents. What they are called does not change before a restart. */
 static json_t *peers_document(const struct program *program)
 {
@@ -129,25 +141,31 @@ static json_t *replication_document(const struct program *program)
                      "peers", peers_document(program));
 }
 
+static const char *mode_word(const struct program *program)
+{
+    if (program->first->external.url != NULL)
+        return "external";
+    return program->first->replication.on ? "replicated" : "local";
+}
+
 static json_t *status_document(void *user, const struct hf_admin_times *times)
 {
     struct program *program = user;
     struct hf_config *config = current_config(program);
     json_t *document = json_pack(
         "{s:s, s:s, s:f, s:I, s:s?, s:s, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:{s:o, s:o, s:o}, "
-        "s:o, s:o, s:o}",
+        "s:o, s:o, s:o, s:o*}",
         "version", HF_VERSION, "node", config->node, "uptime_s",
         (double)(times->now_ms - times->started_ms) / 1000.0, "generation",
-        (json_int_t)config->generation, "config", config->file, "mode",
-        program->first->replication.on ? "replicated" : "local", "listeners",
-        listeners_document(program), "replication", replication_document(program), "sessions",
-        "owner", count(program, HF_AGENT_SESSIONS_OWNED), "backup",
+        (json_int_t)config->generation, "config", config->file, "mode", mode_word(program),
+        "listeners", listeners_document(program), "replication", replication_document(program),
+        "sessions", "owner", count(program, HF_AGENT_SESSIONS_OWNED), "backup",
         count(program, HF_AGENT_SESSIONS_BACKUP), "tombstone",
         count(program, HF_AGENT_SESSIONS_TOMB), "keys", count(program, HF_AGENT_KEYS), "memory",
         "logical", count(program, HF_AGENT_BYTES_LOGICAL), "used",
         count(program, HF_AGENT_BYTES_USED), "limit", count(program, HF_AGENT_BYTES_LIMIT),
         "expired", count(program, HF_AGENT_EXPIRED), "evicted", count(program, HF_AGENT_EVICTED),
-        "refused", count(program, HF_AGENT_REFUSED));
+        "refused", count(program, HF_AGENT_REFUSED), "store", store_document(program));
     hf_config_unref(&config);
     return document;
 }

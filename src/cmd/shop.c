@@ -24,7 +24,7 @@ static const char usage[] =
     "cookie is\n"
     "SHOPSESSID. GET / is a page for people, GET /cart and POST /login (name=), POST /cart (item=) "
     "answer\n"
-    "JSON to programs, GET /healthz is for checks.\n";
+    "JSON to programs, GET /healthz is for checks: 503 while that Redis cannot be reached.\n";
 
 struct shop {
     const char *name;
@@ -146,6 +146,15 @@ static enum MHD_Result answer_trouble(struct MHD_Connection *connection, const s
                        "your session cannot be reached now; try again\n");
 }
 
+/* Without its store the shop serves nobody, and another one could: visitors should go there. */
+static enum MHD_Result answer_health(struct MHD_Connection *connection, const struct shop *shop)
+{
+    if (shop->remote && hf_shop_remote_ping(shop->remote) < 0)
+        return answer_text(connection, shop, MHD_HTTP_SERVICE_UNAVAILABLE,
+                           "the sessions cannot be reached\n");
+    return answer_text(connection, shop, MHD_HTTP_OK, "ok\n");
+}
+
 /* Page, log-in and cart: all that has a session. */
 static enum MHD_Result serve(struct MHD_Connection *connection, struct shop *shop,
                              const struct form *form, const char *path)
@@ -186,7 +195,7 @@ static enum MHD_Result dispatch(struct MHD_Connection *connection, struct shop *
     bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     bool cart = strcmp(path, "/cart") == 0, login = strcmp(path, "/login") == 0;
     if (strcmp(path, "/healthz") == 0 && get)
-        return answer_text(connection, shop, MHD_HTTP_OK, "ok\n");
+        return answer_health(connection, shop);
     if (!cart && !login && strcmp(path, "/") != 0)
         return answer_text(connection, shop, MHD_HTTP_NOT_FOUND, "there is no such page\n");
     if (!(get && !login) && !(post && (cart || login)))

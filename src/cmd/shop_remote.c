@@ -182,3 +182,17 @@ int hf_shop_remote_save(struct hf_shop_remote *remote, const struct hf_shop_sess
     freeReplyObject(reply);
     return result;
 }
+
+int hf_shop_remote_ping(struct hf_shop_remote *remote)
+{
+    const char *words[] = {"PING"};
+    const size_t sizes[] = {4};
+    redisReply *reply = NULL;
+    int result = ask(remote, 1, words, sizes, &reply);
+    if (result < 0)
+        return result;
+    if (reply->type == REDIS_REPLY_ERROR)
+        result = fail(remote, reply->str);
+    freeReplyObject(reply);
+    return result;
+}

@@ -23,4 +23,6 @@ int hf_shop_remote_load(struct hf_shop_remote *remote, struct hf_slice id,
 /* Writes the session, or with `changed` false only prolongs its life. 0 or -EIO as above. */
 int hf_shop_remote_save(struct hf_shop_remote *remote, const struct hf_shop_session *session,
                         bool changed);
+/* Whether the store answers: 0 or -EIO. */
+int hf_shop_remote_ping(struct hf_shop_remote *remote);
 const char *hf_shop_remote_error(const struct hf_shop_remote *remote);

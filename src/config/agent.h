@@ -2,8 +2,20 @@
  * Threads: any reader. Layer: config. */
 #pragma once
 #include "config/config.h"
+#include "proto/store_url.h"
 #include "store/pattern.h"
 #include "store/store.h"
+
+struct hf_agent_external { /* mode: external */
+    char *url;             /* owned; NULL: another mode */
+    char *password;        /* owned; NULL: none */
+    bool behind;
+    uint8_t kind; /* enum hf_store_url_kind */
+    uint32_t database;
+    struct hf_slice user, master; /* in url; empty: none */
+    struct hf_address addresses[HF_STORE_URL_HOSTS_MAX];
+    unsigned address_count;
+};
 
 enum { HF_AGENT_PEERS_MAX = 128, HF_AGENT_KEY_SIZE = 32 };
 
@@ -38,6 +50,7 @@ struct hf_agent_config {
     uint64_t memory;     /* bytes */
     enum hf_store_full when_full;
     struct hf_agent_replication replication;
+    struct hf_agent_external external;
 };
 
 /* Reads and validates an agent's file, which has one agent's document, alone or behind a proxy's.
@@ -53,4 +66,7 @@ bool hf_agent_config_same_patterns(const struct hf_agent_config *a,
  * alike. */
 bool hf_agent_config_same_replication(const struct hf_agent_config *a,
                                       const struct hf_agent_config *b);
+/* Whether both keep sessions in the same place, and write there in the same way. */
+bool hf_agent_config_same_external(const struct hf_agent_config *a,
+                                   const struct hf_agent_config *b);
 void hf_agent_config_free(struct hf_agent_config **config);

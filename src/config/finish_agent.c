@@ -245,6 +245,7 @@ struct hf_agent_config *hf_finish_agent(struct hf_loader *loader)
     finish_process(loader, config->process);
     check_reach(loader, "redis", &draft->redis);
     check_reach(loader, "memcached", &draft->memcached);
+    hf_finish_external(loader, config);
     make_table(loader, config);
     if (draft->replicated)
         hf_finish_peers(loader, config);
@@ -266,6 +267,25 @@ bool hf_agent_config_same_patterns(const struct hf_agent_config *a, const struct
     return same;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+bool hf_agent_config_same_external(const struct hf_agent_config *a, const struct hf_agent_config *b)
+{
+    const struct hf_agent_external *x = &a->external, *y = &b->external;
+    return same_text(x->url, y->url) && same_text(x->password, y->password) &&
+           x->behind == y->behind;
+}
+
+static void free_secret(char *secret)
+{
+    if (secret != NULL)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
+
 void hf_agent_config_free(struct hf_agent_config **config)
 {
     struct hf_agent_config *gone = *config;
@@ -273,9 +293,9 @@ void hf_agent_config_free(struct hf_agent_config **config)
     if (gone == NULL)
         return;
     hf_pattern_table_free(&gone->patterns);
-    if (gone->password != NULL)
-        explicit_bzero(gone->password, strlen(gone->password));
-    free(gone->password);
+    free_secret(gone->password);
+    free_secret(gone->external.password);
+    free(gone->external.url);
     for (unsigned i = 0; i < gone->replication.peer_count; i++)
         free(gone->replication.peers[i].name);
     free(gone->replication.peers);

@@ -2,22 +2,14 @@
 #include "base/assert.h"
 #include "config/loader.h"
 #include "proto/uri.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool lacks_port(const struct hf_address *address)
-{
-    if (address->any.sa_family == AF_INET)
-        return address->v4.sin_port == 0;
-    return address->any.sa_family == AF_INET6 && address->v6.sin6_port == 0;
-}
-
 static void check_server(struct hf_loader *loader, const struct hf_pool_draft *pool, unsigned index)
 {
     const struct hf_server_draft *draft = &pool->servers[index];
-    if (draft->address.size != 0 && lacks_port(&draft->address))
+    if (draft->address.size != 0 && hf_loader_lacks_port(&draft->address))
         hf_loader_tell(loader, hf_yaml_line(draft->node, "address"),
                        "'address' has port 0: write the port the server listens on");
     for (unsigned i = 0; draft->name != NULL && i < index; i++) {
@@ -122,6 +114,7 @@ static int make_servers(struct hf_loader *loader, struct hf_pool *pool,
         to->address = from->address;
         to->weight = from->weight;
         to->backup = from->backup;
+        to->agent = from->agent;
         hf_address_format(&to->address, to->address_text);
     }
     return hf_pool_index(pool);

@@ -47,6 +47,13 @@ bool hf_loader_is_local(const struct hf_address *address)
     return address->any.sa_family == AF_UNIX;
 }
 
+bool hf_loader_lacks_port(const struct hf_address *address)
+{
+    if (address->any.sa_family == AF_INET)
+        return address->v4.sin_port == 0;
+    return address->any.sa_family == AF_INET6 && address->v6.sin6_port == 0;
+}
+
 /* "etc/holdfast.yaml" -> "etc"; NULL when the file stands in the working folder. */
 static char *folder_of(struct hf_loader *loader, const char *file)
 {
@@ -177,6 +184,7 @@ static void build(struct hf_loader *loader, const struct hf_yaml_file *yaml)
     hf_finish_pools(loader);
     hf_finish_affinity(loader);
     hf_finish_strategies(loader);
+    hf_finish_sessions(loader);
     hf_finish_routes(loader);
     hf_finish_cookies(loader);
     const struct hf_yaml *root = loader->root;

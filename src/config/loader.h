@@ -12,6 +12,7 @@ struct hf_server_draft {
     struct hf_address address;
     uint32_t weight;
     bool backup;
+    struct hf_address agent; /* size 0 = none */
 };
 
 struct hf_affinity_draft {
@@ -72,7 +73,9 @@ struct hf_agent_draft {
     uint64_t memory;
     struct hf_agent_list session_keys, strict, miss;
     struct hf_address redis, memcached, peer;
-    const char *peer_key_file, *external_url;
+    const char *peer_key_file, *external_url, *external_password_file;
+    int external_write;
+    bool is_external;
     int mode, backups, acknowledge_memory, consistent;
     const struct hf_yaml *peers; /* a list of nodes, when it is one */
     bool peers_set, replicated;
@@ -150,12 +153,15 @@ char *hf_loader_copy(struct hf_loader *loader, const char *text);
 
 /* Loopback or a local socket: reached from this machine alone. */
 bool hf_loader_is_local(const struct hf_address *address);
+/* An address of a network without one: nothing can be reached there. */
+bool hf_loader_lacks_port(const struct hf_address *address);
 
 /* From drafts to the snapshot: names, references, relations between parts. In load order. */
 void hf_finish_general(struct hf_loader *loader);    /* admin, log, state_dir, listeners */
 void hf_finish_affinity(struct hf_loader *loader);   /* names, scopes, attributes of cookies */
 void hf_finish_strategies(struct hf_loader *loader); /* those of a pool beside each other */
 void hf_finish_pools(struct hf_loader *loader);      /* servers, health, weights */
+void hf_finish_sessions(struct hf_loader *loader);   /* sessions, and agents beside servers */
 void hf_finish_routes(struct hf_loader *loader);  /* references to pools, what is never reached */
 void hf_finish_cookies(struct hf_loader *loader); /* pools whose cookies would collide */
 void hf_finish_servers(struct hf_loader *loader); /* acquires them: only when nothing is wrong */
@@ -163,6 +169,8 @@ void hf_finish_servers(struct hf_loader *loader); /* acquires them: only when no
 /* An agent's file as a whole, from loader->agent. NULL after it told a mistake, or without memory.
  */
 struct hf_agent_config *hf_finish_agent(struct hf_loader *loader);
+/* Its store, if it has an external one. */
+void hf_finish_external(struct hf_loader *loader, struct hf_agent_config *config);
 /* From loader->agent.peers to config->replication, and which of them this agent is. */
 void hf_finish_peers(struct hf_loader *loader, struct hf_agent_config *config);
 /* The words and the key in the files that an agent's configuration names. Texts are owned. */

@@ -18,6 +18,7 @@
 /* A pool whose other keys follow from line 4 on, indented by two. */
 #define POOL WEB "pools:\n- name: shop\n"
 #define SERVERS "  servers: [{name: app1, address: \"127.0.0.1:3001\"}]\n"
+#define AGENTS "  servers: [{name: app1, address: \"127.0.0.1:3001\", agent: \"127.0.0.1:7401\"}]\n"
 #define INSERT WEB "pools:\n- name: shop\n" SERVERS "  affinity:\n"
 
 struct row {

@@ -132,18 +132,13 @@ static bool is_sticky(const struct hf_pool *pool)
     return pool->affinity_count > 0 || hf_balance_is_hash(pool->balance, &hash);
 }
 
-static void write_sessions(FILE *out, const struct hf_pool *pool)
+static void write_on_loss(FILE *out, const struct hf_pool *pool)
 {
-    if (!is_sticky(pool)) {
-        fprintf(out, "  sessions: none are kept here (no affinity)\n");
-        return;
-    }
     static const char *const after_words[] = {
         [HF_FAILBACK_STAY] = "stay there",
         [HF_FAILBACK_RETURN] = "return when it is back, to a session that is gone by then",
         [HF_FAILBACK_TEMPORARY] = "are back with it when it returns",
     };
-    fprintf(out, "  its sessions: what the server held in memory is gone with it; ");
     if (pool->on_loss == HF_ON_LOSS_FRESH)
         fprintf(out, "its clients start afresh on another server and %s (on_loss: fresh)\n",
                 after_words[pool->failback]);
@@ -151,6 +146,58 @@ static void write_sessions(FILE *out, const struct hf_pool *pool)
         fprintf(out, "its clients get an error (on_loss: error)\n");
     else
         fprintf(out, "its clients are redirected to %s (on_loss)\n", pool->on_loss_location);
+}
+
+/* An agent whose process is gone breaks its connections, which its peers see at once. A silent one
+ * may still be serving until the lease is over that it got from them, and their clocks may differ;
+ * it runs from its last sign, beside the proxy's own detection. docs/failure.md promises this. */
+enum { AGENT_LEASE_MS = 1000, AGENT_DRIFT_PERCENT = 10 };
+
+static void write_follow(FILE *out, const struct hf_pool *pool)
+{
+    static const char *const after_words[] = {
+        [HF_FAILBACK_STAY] = "stay there",
+        [HF_FAILBACK_RETURN] = "return with it when their server is back",
+        [HF_FAILBACK_TEMPORARY] = "are back with it when their server is",
+    };
+    uint64_t detection = hf_config_detection_ms(pool);
+    uint64_t silent = AGENT_LEASE_MS * (100 + AGENT_DRIFT_PERCENT) / 100;
+    fprintf(out,
+            "  its sessions: the agents keep copies; clients go on with their session on another "
+            "server and %s\n"
+            "    the agent's part, if its agent fails with it: 0 when its connections break "
+            "(process killed); lease %s + drift %d%% = %s when it is silent (hang, machine or "
+            "network gone)\n",
+            after_words[pool->failback], time_term(AGENT_LEASE_MS).text, AGENT_DRIFT_PERCENT,
+            time_term(silent).text);
+    if (pool->health.kind != HF_CHECK_NONE)
+        fprintf(out,
+                "    worst case with its session: the longer of %s and %s = %s, and one fetch\n",
+                time_term(detection).text, time_term(silent).text,
+                time_term(detection > silent ? detection : silent).text);
+    if (pool->session.name == NULL)
+        fprintf(out, "    without 'session' a failover is a fetch from another agent each time: "
+                     "write session: {cookie: NAME}\n");
+}
+
+static void write_sessions(FILE *out, const struct hf_pool *pool)
+{
+    unsigned agents = pool->agents != NULL ? pool->agents->rank.count : 0;
+    if (!is_sticky(pool)) {
+        fprintf(out, "  sessions: none are kept here (no affinity)\n");
+        return;
+    }
+    if (agents > 0)
+        write_follow(out, pool);
+    if (agents == pool->server_count)
+        return;
+    if (agents > 0)
+        fprintf(out,
+                "    %u of %u servers have no agent: what such a server held is gone with it; ",
+                pool->server_count - agents, pool->server_count);
+    else
+        fprintf(out, "  its sessions: what the server held in memory is gone with it; ");
+    write_on_loss(out, pool);
 }
 
 char *hf_config_recovery_text(const struct hf_config *config)

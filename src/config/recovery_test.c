@@ -115,12 +115,44 @@ static void what_is_off_is_not_promised(void **state)
     hf_config_unref(&config);
 }
 
+static void sessions_follow_their_agents(void **state)
+{
+    (void)state;
+    struct hf_config *config =
+        load(WEB "routes: [{path: /a, pool: all}, {pool: some}]\n"
+                 "pools:\n"
+                 "- {name: all, affinity: [{cookie: A, hash: mod}], session: {cookie: S},\n"
+                 "   failback: return, servers: [{name: a, address: \"127.0.0.1:1\", agent: "
+                 "\"127.0.0.1:7\"}]}\n"
+                 "- {name: some, affinity: [{cookie: A, hash: mod}], on_loss: error,\n"
+                 "   health: {interval: 100ms}, servers: [{name: a, address: \"127.0.0.1:1\", "
+                 "agent: \"127.0.0.1:7\"}, {name: b, address: \"127.0.0.1:2\"}]}\n");
+    char *text = hf_config_recovery_text(config);
+    assert_non_null(text);
+    char *some = strstr(text, "pool some");
+    assert_non_null(some);
+    expect_in(some, "go on with their session on another server and stay there");
+    expect_in(some, "lease 1s + drift 10% = 1100ms when it is silent");
+    expect_in(some, "the longer of 320ms and 1100ms = 1100ms, and one fetch");
+    expect_in(some, "without 'session' a failover is a fetch");
+    expect_in(some, "1 of 2 servers have no agent: what such a server held is gone with it; its "
+                    "clients get an error (on_loss: error)");
+    *some = '\0';
+    expect_in(text, "return with it when their server is back");
+    expect_in(text, "the longer of 2700ms and 1100ms = 2700ms, and one fetch");
+    assert_null(strstr(text, "on_loss"));
+    assert_null(strstr(text, "without 'session'"));
+    free(text);
+    hf_config_unref(&config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(detection_is_the_longest_a_hang_can_hide),
         cmocka_unit_test(the_text_adds_up_each_pool),
         cmocka_unit_test(what_is_off_is_not_promised),
+        cmocka_unit_test(sessions_follow_their_agents),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

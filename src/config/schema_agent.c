@@ -1,5 +1,6 @@
 /* The tables of an agent's file. */
 #include "config/loader.h"
+#include "proto/store_url.h"
 #include <errno.h>
 
 enum agent_mode { AGENT_LOCAL, AGENT_REPLICATED, AGENT_EXTERNAL, AGENT_TRANSITION };
@@ -46,22 +47,17 @@ static const struct hf_type type_pattern = {"pattern", read_pattern};
 static int read_url(struct hf_loader *loader, const struct hf_key *key, const struct hf_yaml *node,
                     void *field)
 {
-    static const char *const schemes[] = {"redis://", "redis+sentinel://", "redis+cluster://",
-                                          "memcached://"};
+    struct hf_store_url url;
     const char *text = hf_type_scalar(loader, key, node);
     if (text == NULL)
         return -EINVAL;
-    for (unsigned i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-        size_t size = strlen(schemes[i]);
-        if (strncmp(text, schemes[i], size) != 0 || text[size] == '\0')
-            continue;
+    const char *wrong = hf_store_url_parse(hf_slice_text(text), &url);
+    if (wrong == NULL) {
         *(const char **)field = text;
         return 0;
     }
-    hf_loader_tell(loader, node->line,
-                   "'%s' is '%.60s': write redis://, redis+sentinel://, redis+cluster:// or "
-                   "memcached:// and an address, such as %s: %s",
-                   key->key, text, key->key, key->example);
+    hf_loader_tell(loader, node->line, "'%s' %s: write an address such as %s: %s", key->key, wrong,
+                   key->key, key->example);
     return -EINVAL;
 }
 
@@ -169,6 +165,7 @@ static void check_agent(struct hf_loader *loader, const struct hf_yaml *node, vo
 {
     struct hf_agent_draft *agent = target;
     bool external = agent->mode == AGENT_EXTERNAL || agent->mode == AGENT_TRANSITION;
+    loader->agent.is_external = external;
     if (agent->redis.size == 0 && agent->memcached.size == 0)
         hf_loader_tell(loader, node->line,
                        "the agent serves nobody: write redis: 127.0.0.1:6380, or memcached: "
@@ -235,8 +232,11 @@ static const struct hf_schema tombstones_schema = {"agent.tombstones", "tombston
 static const struct hf_key external_keys[] = {
     {.key = "url", .type = &type_url, HF_FIELD(struct hf_agent_draft, external_url),
      .required = true, .example = "\"redis://127.0.0.1:6379/0\""},
-    {.key = "write", .type = &hf_type_word, .words = write_words, .fallback = "through",
-     .example = "through"},
+    {.key = "password_file", .type = &hf_type_file,
+     HF_FIELD(struct hf_agent_draft, external_password_file),
+     .example = "/etc/holdfast/redis.pass"},
+    {.key = "write", .type = &hf_type_word, HF_FIELD(struct hf_agent_draft, external_write),
+     .words = write_words, .fallback = "through", .example = "through"},
 };
 static const struct hf_schema external_schema = {"agent.external", "external",
                                                  HF_KEYS(external_keys)};

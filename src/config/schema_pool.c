@@ -172,13 +172,20 @@ static const struct hf_key breaker_keys[] = {
 static const struct hf_schema breaker_schema = {"pools[].breaker", "breaker",
                                                 HF_KEYS(breaker_keys)};
 
+struct session_draft {
+    const char *cookie; /* borrowed from the tree */
+    int format;         /* enum hf_session_format */
+};
 static const struct hf_word session_words[] = {
-    {"plain", 0}, {"express", 1}, {"rack", 2}, {"base64", 3}, {"route_suffix", 4}, {NULL, 0}};
+#define HF_SESSION_FORMAT_ROW(id, word) {word, HF_SESSION_##id},
+    HF_SESSION_FORMATS(HF_SESSION_FORMAT_ROW)
+#undef HF_SESSION_FORMAT_ROW
+    {NULL, 0}};
 static const struct hf_key session_keys[] = {
-    {.key = "cookie", .type = &hf_type_text, .high = 128, .required = true,
-     .example = "PHPSESSID"},
-    {.key = "format", .type = &hf_type_word, .words = session_words, .fallback = "plain",
-     .example = "plain"},
+    {.key = "cookie", .type = &hf_type_text, HF_FIELD(struct session_draft, cookie), .high = 128,
+     .required = true, .example = "PHPSESSID"},
+    {.key = "format", .type = &hf_type_word, HF_FIELD(struct session_draft, format),
+     .words = session_words, .fallback = "plain", .example = "plain"},
 };
 static const struct hf_schema session_schema = {"pools[].session", "session",
                                                 HF_KEYS(session_keys)};
@@ -192,7 +199,8 @@ static const struct hf_key server_keys[] = {
      .low = 0, .high = 256, .fallback = "1", .example = "1"},
     {.key = "backup", .type = &hf_type_boolean, HF_FIELD(struct hf_server_draft, backup),
      .fallback = "false", .example = "true"},
-    {.key = "agent", .type = &hf_type_address, .example = "\"127.0.0.1:7401\""},
+    {.key = "agent", .type = &hf_type_address, HF_FIELD(struct hf_server_draft, agent),
+     .example = "\"127.0.0.1:7401\""},
 };
 static const struct hf_schema server_schema = {"pools[].servers[]", "a server",
                                                HF_KEYS(server_keys)};
@@ -297,6 +305,20 @@ static int read_on_loss(struct hf_loader *loader, const struct hf_key *key,
     return 0;
 }
 
+static int read_session(struct hf_loader *loader, const struct hf_key *key,
+                        const struct hf_yaml *node, void *field)
+{
+    struct hf_pool *pool = field;
+    struct session_draft draft = {.format = HF_SESSION_PLAIN};
+    unsigned before = loader->mistakes;
+    int rc = hf_type_mapping.read(loader, key, node, &draft);
+    if (rc != 0 || loader->mistakes != before)
+        return -EINVAL;
+    pool->session.name = hf_loader_copy(loader, draft.cookie);
+    pool->session.format = (enum hf_session_format)draft.format;
+    return 0;
+}
+
 static int read_breaker(struct hf_loader *loader, const struct hf_key *key,
                         const struct hf_yaml *node, void *field)
 {
@@ -310,6 +332,7 @@ static int read_breaker(struct hf_loader *loader, const struct hf_key *key,
 static const struct hf_type type_health = {"mapping, off or tcp", read_health};
 static const struct hf_type type_passive = {"mapping or off", read_passive};
 static const struct hf_type type_breaker = {"mapping or off", read_breaker};
+static const struct hf_type type_session = {"mapping", read_session};
 static const struct hf_type type_on_loss = {"choice or mapping", read_on_loss};
 
 static void *place_server(struct hf_loader *loader, void *target, const struct hf_yaml *node,
@@ -342,7 +365,7 @@ static const struct hf_key pool_keys[] = {
     {.key = "affinity", .type = &hf_type_mappings, .schema = &hf_schema_affinity, .low = 0,
      .high = HF_AFFINITIES_MAX, .place = hf_schema_place_affinity, .fallback = "[]",
      .example = "[{cookie: HOLDFAST, mode: insert}]"},
-    {.key = "session", .type = &hf_type_mapping, .schema = &session_schema,
+    {.key = "session", .type = &type_session, .schema = &session_schema,
      .example = "{cookie: PHPSESSID}"},
     {.key = "failback", .type = &hf_type_word, HF_FIELD(struct hf_pool, failback),
      .words = failback_words, .fallback = "stay", .example = "stay"},

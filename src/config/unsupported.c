@@ -11,11 +11,7 @@ static const struct row {
     {"listeners[]", "tls", NULL, "terminate TLS in front and list that proxy in trusted_proxies"},
     {"listeners[]", "proxy_protocol", "true", "use X-Forwarded-For and trusted_proxies"},
     {"listeners[]", "protocol", "tcp", "use http"},
-    {"pools[]", "session", NULL, "leave it out"},
-    {"pools[].servers[]", "agent", NULL, "leave it out"},
-    {"agent", "mode", "external", "use replicated or local"},
-    {"agent", "mode", "transition", "use replicated or local"},
-    {"agent", "external", NULL, "leave it out, with mode: replicated or local"},
+    {"agent", "mode", "transition", "use replicated, external or local"},
     {"agent.peers", "dns", NULL, "name the agents and their addresses"},
     {"agent.peers", "etcd", NULL, "name the agents and their addresses"},
 };

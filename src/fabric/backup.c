@@ -100,6 +100,7 @@ static void released(struct hf_fabric *f, const struct hf_wire_message *m)
     if (record == NULL)
         return;
     f->counts.contested += hf_record_owned(f, record);
+    hf_record_forget_epoch(f, hash, record->version.epoch);
     f->store.clear(f->store.user, record);
     record->state = HF_RECORD_POINTER;
     record->version = m->version;
@@ -121,6 +122,7 @@ static void noted(struct hf_fabric *f, const struct hf_wire_message *m)
     record = hf_record_ensure(f, m->id, hash);
     if (record == NULL)
         return;
+    hf_record_forget_epoch(f, hash, record->version.epoch);
     f->store.clear(f->store.user, record);
     apply(f, record, m);
     record->state = HF_RECORD_POINTER;

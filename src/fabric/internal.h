@@ -250,11 +250,12 @@ void hf_record_describe(struct hf_fabric *f, struct hf_fabric_record *record, bo
 bool hf_record_take(struct hf_fabric *f, struct hf_slice id, uint64_t hash,
                     const struct hf_wire_message *m, bool with_value);
 
-/* What is known here is older than what the message tells. */
-/* No epoch up to this one is granted again for records with this hash. */
+/* No epoch up to this one is granted again for records with this hash. To be told whenever a record
+ * ends or gets another version: one that wins by a later birth may have the lower epoch. */
 void hf_record_forget_epoch(struct hf_fabric *f, uint64_t hash, uint32_t epoch);
 /* The epoch of a grant that comes after `epoch`. */
 uint32_t hf_home_epoch(struct hf_fabric *f, uint64_t hash, uint32_t epoch);
+/* What is known here is older than what the message tells. */
 bool hf_record_loses(const struct hf_fabric_record *mine, const struct hf_wire_message *m);
 uint32_t hf_record_next_epoch(uint32_t epoch, unsigned granter);
 
@@ -315,7 +316,7 @@ bool hf_standin_ask(struct hf_fabric *f, struct hf_fabric_op *op);
 /* A live node has not been told, because there is no link or no room. */
 bool hf_standin_left(const struct hf_fabric *f, const struct hf_fabric_op *op);
 /* Looks whether we hold a copy that is to be given back. */
-void hf_standin_sweep(struct hf_fabric *f, const struct hf_fabric_record *record, uint64_t hash);
+void hf_standin_sweep(struct hf_fabric *f, const struct hf_fabric_record *record);
 
 /* operation.c: our own clients' operations */
 void hf_operation_start(struct hf_fabric *f, struct hf_fabric_op *op);

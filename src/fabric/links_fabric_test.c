@@ -131,9 +131,28 @@ static void execute(void *user, struct hf_fabric_record *record, struct hf_fabri
     outcome->reply = hf_slice(member->reply, strlen(member->reply));
 }
 
+/* Many writes under way at once: each that ends begins anew until enough were begun. */
+enum { PIPELINED = 64, WRITES = 2000, WRITE_SIZE = 1024 };
+static struct pipeline {
+    struct hf_fabric_op ops[PIPELINED];
+    unsigned begun, done, fine, wanted;
+    bool ended[PIPELINED];
+} pipeline;
+
+static bool of_the_pipeline(const struct hf_fabric_op *op)
+{
+    return op >= pipeline.ops && op < pipeline.ops + PIPELINED;
+}
+
 static void complete(void *user, struct hf_fabric_op *op)
 {
     struct member *member = user;
+    if (of_the_pipeline(op)) {
+        pipeline.done++;
+        pipeline.fine += op->status == HF_FABRIC_OK || op->status == HF_FABRIC_DEGRADED;
+        pipeline.ended[op - pipeline.ops] = true;
+        return;
+    }
     if (op->remote && op->reply.size < sizeof(member->reply))
         memcpy(member->reply, op->reply.bytes, op->reply.size);
     member->done = true;
@@ -332,6 +351,42 @@ static void a_long_session_travels_in_pieces(void **state)
     assert_string_equal(members[1].reply, "300000");
 }
 
+static bool pipeline_is_done(void)
+{
+    static const char ids[] = "p0p1p2p3p4p5p6p7";
+    for (unsigned i = 0; i < PIPELINED; i++) {
+        struct hf_fabric_op *op = &pipeline.ops[i];
+        if (!pipeline.ended[i] || pipeline.begun == pipeline.wanted)
+            continue;
+        pipeline.ended[i] = false;
+        pipeline.begun++;
+        *op = (struct hf_fabric_op){.id = hf_slice(ids + 2 * (i % 8), 2)};
+        op->request = hf_slice(big, 1 + WRITE_SIZE);
+        op->flags = HF_FABRIC_ACQUIRES | HF_FABRIC_CREATES;
+        hf_fabric_submit(members[0].fabric, op, hf_loop_now_ms(loop));
+    }
+    return pipeline.done == pipeline.wanted;
+}
+
+/* HF_LINKS_WRITES makes it a measure of both nodes and their link, all in one thread. */
+static void many_writes_are_under_way_at_once(void **state)
+{
+    const char *wanted = getenv("HF_LINKS_WRITES");
+    start(0);
+    start(1);
+    until(all_ready);
+    big[0] = 'W';
+    memset(&pipeline, 0, sizeof(pipeline));
+    memset(pipeline.ended, true, sizeof(pipeline.ended));
+    pipeline.wanted = wanted != NULL ? (unsigned)strtoul(wanted, NULL, 10) : WRITES;
+    uint64_t begin_ns = hf_clock_monotonic_ns();
+    until(pipeline_is_done);
+    double seconds = (double)(hf_clock_monotonic_ns() - begin_ns) / 1e9;
+    print_message("%u writes of %u bytes with a copy: %.0f a second, %.1f MB/s\n", pipeline.done,
+                  WRITE_SIZE, pipeline.done / seconds, pipeline.done / seconds * WRITE_SIZE / 1e6);
+    assert_int_equal(pipeline.fine, pipeline.wanted);
+}
+
 /* Node 1 in a process of its own: it makes a session its own, says so, and lives until killed. */
 static void live_as_one(int said)
 {
@@ -419,6 +474,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         FABRIC_TEST(what_one_node_writes_the_other_reads),
         FABRIC_TEST(a_long_session_travels_in_pieces),
+        FABRIC_TEST(many_writes_are_under_way_at_once),
         FABRIC_TEST(a_killed_owner_is_followed_within_milliseconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,6 +175,7 @@ static bool take_granted(struct hf_fabric *f, struct hf_fabric_record *record,
     }
     if (m->state == HF_RECORD_NONE || (hf_record_has_value(record) && !older))
         return hf_record_has_value(record);
+    hf_record_forget_epoch(f, hf_rank_hash(m->id), record->version.epoch);
     record->deadline_ms = hf_record_deadline(f, m->remaining_ms);
     record->version = m->base;
     return f->store.load(f->store.user, record, m->bytes);

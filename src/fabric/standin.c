@@ -40,20 +40,20 @@ bool hf_standin_ask(struct hf_fabric *f, struct hf_fabric_op *op)
     return false;
 }
 
-/* A copy of ours that is neither its home's nor a backup's, while its owner lives. */
-static bool surplus(const struct hf_fabric *f, const struct hf_fabric_record *record, uint64_t hash,
-                    int home)
+/* A copy of ours that is neither its home's nor a backup's, while its owner lives; or one that we
+ * served once, until its home let us yield: who follows need not know of it, when the home granted
+ * it anew in between. The home is the owner or a backup. */
+void hf_standin_sweep(struct hf_fabric *f, const struct hf_fabric_record *record)
 {
-    return record->state == HF_RECORD_BACKUP && record->owner != f->self && home >= 0 &&
-           home != (int)f->self && hf_membership_alive(f, record->owner) &&
-           !hf_membership_holds(f, hash, record->owner, f->self);
-}
-
-void hf_standin_sweep(struct hf_fabric *f, const struct hf_fabric_record *record, uint64_t hash)
-{
-    int home = hf_membership_home(f, hash);
-    if (!surplus(f, record, hash, home))
+    bool served = record->owner == f->self;
+    if (record->state != HF_RECORD_BACKUP || !hf_membership_alive(f, record->owner))
         return;
-    hf_sync_again(f, record->owner);
-    hf_sync_again(f, (unsigned)home);
+    uint64_t hash = hf_rank_hash(f->store.id(f->store.user, record));
+    if (!served && hf_membership_holds(f, hash, record->owner, f->self))
+        return;
+    int home = hf_membership_home(f, hash);
+    if (!served)
+        hf_sync_again(f, record->owner);
+    if (home >= 0 && home != (int)f->self)
+        hf_sync_again(f, (unsigned)home);
 }

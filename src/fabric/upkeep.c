@@ -19,9 +19,9 @@ static void sweep_one(struct hf_fabric *f, struct hf_fabric_record *record)
     uint64_t deadline_ms = record->deadline_ms;
     if (record->state == HF_RECORD_OWNER && !hf_record_owned(f, record))
         record->state = HF_RECORD_BACKUP; /* before its generation comes again */
-    uint64_t hash = hf_rank_hash(f->store.id(f->store.user, record));
     if (deadline_ms == 0 || deadline_ms > f->now_ms)
-        return hf_standin_sweep(f, record, hash);
+        return hf_standin_sweep(f, record);
+    uint64_t hash = hf_rank_hash(f->store.id(f->store.user, record));
     bool home = hf_membership_home(f, hash) == (int)f->self;
     bool late = deadline_ms + HF_FABRIC_GRACE_MS <= f->now_ms;
     if (hf_fabric_serves(f, record, hash, f->now_ms))

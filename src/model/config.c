@@ -132,6 +132,8 @@ void hf_pool_unindex(struct hf_pool *pool)
 {
     free(pool->places);
     pool->places = NULL;
+    free(pool->agents);
+    pool->agents = NULL;
     for (enum hf_hash hash = 0; hash < HF_HASH_COUNT; hash++)
         hf_balance_table_free(&pool->tables[hash]);
 }
@@ -150,6 +152,7 @@ static void pool_fini(struct hf_pool *pool)
         hf_server_unref(&pool->servers[i].server);
     free(pool->servers);
     hf_pool_unindex(pool);
+    free(pool->session.name);
     free(pool->on_loss_location);
     free(pool->health.path);
     free(pool->health.host);
@@ -314,12 +317,45 @@ static void sum_up_strategies(struct hf_pool *pool)
     }
 }
 
+static unsigned agents_of(const struct hf_pool *pool, struct hf_slice names[HF_POOL_SERVERS_MAX])
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < pool->server_count; i++) {
+        if (pool->servers[i].agent.size != 0)
+            names[count++] = hf_slice_text(pool->servers[i].server->name);
+    }
+    return count;
+}
+
+static int rank_agents(struct hf_pool *pool)
+{
+    struct hf_slice names[HF_POOL_SERVERS_MAX];
+    unsigned count = agents_of(pool, names);
+    if (count == 0)
+        return 0;
+    struct hf_pool_agents *agents = calloc(1, sizeof(*agents));
+    if (agents == NULL)
+        return -ENOMEM;
+    pool->agents = agents;
+    int result = hf_rank_init(&agents->rank, names, count);
+    for (unsigned i = 0; result == 0 && i < pool->server_count; i++) {
+        if (pool->servers[i].agent.size == 0)
+            continue;
+        int number = hf_rank_number(&agents->rank, hf_slice_text(pool->servers[i].server->name));
+        REQUIRE(number >= 0);
+        agents->servers[number] = (uint16_t)i;
+    }
+    return result;
+}
+
 int hf_pool_index(struct hf_pool *pool)
 {
     REQUIRE(pool->places == NULL && pool->server_count <= HF_POOL_SERVERS_MAX);
     sum_up_strategies(pool);
     int result = make_places(pool);
-    return result == 0 ? make_tables(pool) : result;
+    if (result == 0)
+        result = make_tables(pool);
+    return result == 0 ? rank_agents(pool) : result;
 }
 
 int hf_pool_find(const struct hf_pool *pool, uint64_t server_id)

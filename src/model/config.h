@@ -2,10 +2,12 @@
  * Made by config/, read by everyone, never changed after it was published. Times are ms, sizes
  * bytes. Threads: any reader; references are counted. Layer: model. */
 #pragma once
+#include "balance/rank.h"
 #include "balance/table.h"
 #include "model/server.h"
 #include "net/address.h"
 #include "proto/cookie.h"
+#include "proto/session_id.h"
 #include "proto/token.h"
 
 enum {
@@ -141,8 +143,19 @@ struct hf_pool_server {       /* a server as this configuration has it */
     struct hf_server *server; /* counted */
     struct hf_address address;
     char address_text[HF_ADDRESS_TEXT_MAX];
-    uint32_t weight; /* 1-256; 0 = only sessions it has */
-    bool backup;     /* used when no other server is usable */
+    uint32_t weight;         /* 1-256; 0 = only sessions it has */
+    bool backup;             /* used when no other server is usable */
+    struct hf_address agent; /* of the session agent beside it; size 0 = it has none */
+};
+
+struct hf_pool_agents {  /* the servers with an agent, ranked as their agents rank each other */
+    struct hf_rank rank; /* of their names, borrowed from the servers */
+    uint16_t servers[HF_RANK_NODES_MAX]; /* number in the rank -> position in pool->servers */
+};
+
+struct hf_session_cookie {
+    char *name; /* owned; NULL = sessions are not told apart */
+    enum hf_session_format format;
 };
 
 struct hf_pool_place { /* of the table id -> position; server_id 0 = free */
@@ -156,6 +169,7 @@ struct hf_pool {
     uint32_t bounded_percent; /* as in hf_affinity, of a balancer that is a hash */
     struct hf_affinity affinities[HF_AFFINITIES_MAX];
     unsigned affinity_count;
+    struct hf_session_cookie session;
     enum hf_failback failback;
     enum hf_on_loss on_loss;
     char *on_loss_location; /* owned; REDIRECT */
@@ -170,6 +184,7 @@ struct hf_pool {
     bool has_tables, learns;       /* of its strategies; set by hf_pool_index */
     struct hf_slice own_cookie;    /* name of the first COOKIE_INSERT, or empty; as has_tables */
     struct hf_slice prefix_cookie; /* name of the first COOKIE_PREFIX, or empty; as has_tables */
+    struct hf_pool_agents *agents; /* owned; NULL = no server has one; set by hf_pool_index */
     struct hf_pool_place *places;  /* owned; NULL = hf_pool_find walks the servers */
     unsigned place_mask;           /* places - 1 */
     struct hf_balance_table *tables[HF_HASH_COUNT]; /* owned; NULL = nobody asks for that hash */
@@ -222,9 +237,10 @@ const struct hf_pool *hf_config_route(const struct hf_config *config, struct hf_
                                       struct hf_slice path);
 /* Sets the defaults of a pool: zeroes it but for what absent keys mean. */
 void hf_pool_init(struct hf_pool *pool);
-/* Builds what is looked up by: what the strategies are together, the places of hf_pool_find and a
- * table for each hash that balancer and strategies ask for, over the servers that are no backups.
- * After the last server and strategy was added, and once. 0 or -ENOMEM. */
+/* Builds what is looked up by: what the strategies are together, the places of hf_pool_find, a
+ * table for each hash that balancer and strategies ask for, over the servers that are no backups,
+ * and the rank of the agents. After the last server and strategy was added, and once. 0 or -ENOMEM;
+ * -EINVAL: more agents than HF_RANK_NODES_MAX. */
 int hf_pool_index(struct hf_pool *pool);
 /* Frees what hf_pool_index built. */
 void hf_pool_unindex(struct hf_pool *pool);

@@ -95,6 +95,11 @@ struct hf_server {
     _Atomic uint64_t ewma_us;          /* peak EWMA of the response time (p2c) */
     _Atomic uint64_t ewma_at_us;       /* when it was last updated, monotonic */
 
+    struct {                      /* when it failed and who found out: model/recovery.c */
+        _Atomic uint64_t good_ms; /* monotonic; end of its last good check, 0 = none */
+        _Atomic uint64_t judged;  /* packed; 0 = not, or its first session has moved already */
+    } failure;
+
     struct { /* passive failure counting: a window that starts at the first failure */
         _Atomic uint64_t
             window; /* start (monotonic ms) and count in one word: upstream/passive.c */

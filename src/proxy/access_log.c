@@ -101,12 +101,21 @@ static void json(const struct hf_exchange *x, struct line *line)
     put_json(line, "why", hf_slice_text(why(x)));
     if (x->moved)
         put(line, ",\"moved\":true", 13);
+    if (x->outcome != HF_OUTCOME_NONE)
+        put_json(line, "session", hf_slice_text(hf_outcome_word((enum hf_outcome)x->outcome)));
     if (x->tried_count > 0)
         put_format(line, ",\"tried\":%u", x->tried_count);
     put_json(line, "end", hf_slice_text(hf_end_word((enum hf_end)x->end)));
     if (x->reply_reason && x->status == x->reply_status)
         put_json(line, "reason", hf_slice_text(x->reply_reason));
     put(line, "}", 1);
+}
+
+static const char *moved_word(const struct hf_exchange *x)
+{
+    if (!x->moved)
+        return "";
+    return x->outcome == HF_OUTCOME_MOVED ? "+moved_to_copy" : "+moved";
 }
 
 /* The Combined Log Format of Apache httpd, then pool/server, why, end and milliseconds. */
@@ -128,7 +137,7 @@ static void common(const struct hf_exchange *x, struct line *line)
     put(line, "\" \"", 3);
     put_escaped(line, field(x, HF_FIELD_USER_AGENT));
     put_format(line, "\" %s/%s %s%s %s %.3f", x->pool ? x->pool->name : "-",
-               x->target ? x->target->server->name : "-", why(x), x->moved ? "+moved" : "",
+               x->target ? x->target->server->name : "-", why(x), moved_word(x),
                hf_end_word((enum hf_end)x->end),
                (double)(hf_loop_now_us(x->worker->loop) - x->start_us) / 1000);
 }

@@ -54,6 +54,15 @@ static const struct {
     {"holdfast_recovery_seconds",
      "Requests whose first server failed: from the request head to another server's response head.",
      offsetof(struct hf_proxy_counts, recovery_us)},
+    {"holdfast_recovery_detection_seconds",
+     "Failures that moved sessions: from the server's last good sign to the judgement.",
+     offsetof(struct hf_proxy_counts, detection_us)},
+    {"holdfast_recovery_propagation_seconds",
+     "Failures that moved sessions: from the judgement to the first request sent elsewhere.",
+     offsetof(struct hf_proxy_counts, propagation_us)},
+    {"holdfast_recovery_lookup_seconds",
+     "Sessions that moved: from their first request sent elsewhere to the head of its answer.",
+     offsetof(struct hf_proxy_counts, lookup_us)},
 };
 
 static void collect_histograms(struct hf_metrics_collector *self, struct hf_metrics_writer *writer)

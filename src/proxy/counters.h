@@ -43,13 +43,41 @@
     ROW(RETRY_DENIED, "holdfast_retries_denied_total", "", \
         "Retries that the budget did not allow.", COUNTER) \
     ROW(LOST_DOWN, "holdfast_sessions_lost_total", "cause=\"down\"", \
-        "Clients moved away from the server that held their session, by cause.", COUNTER) \
+        "Clients moved away from the only server that held their session, by cause.", COUNTER) \
     ROW(LOST_MAINTENANCE, "holdfast_sessions_lost_total", "cause=\"maintenance\"", \
-        "Clients moved away from the server that held their session, by cause.", COUNTER) \
+        "Clients moved away from the only server that held their session, by cause.", COUNTER) \
     ROW(LOST_GONE, "holdfast_sessions_lost_total", "cause=\"gone\"", \
-        "Clients moved away from the server that held their session, by cause.", COUNTER) \
-    ROW(LOSS_REFUSED, "holdfast_sessions_refused_total", "", \
-        "Requests refused or redirected by on_loss.", COUNTER) \
+        "Clients moved away from the only server that held their session, by cause.", COUNTER) \
+    ROW(MOVED_DOWN, "holdfast_sessions_moved_total", "cause=\"down\"", \
+        "Clients moved to a server whose agent has their session or fetches it, by cause.", \
+        COUNTER) \
+    ROW(MOVED_MAINTENANCE, "holdfast_sessions_moved_total", "cause=\"maintenance\"", \
+        "Clients moved to a server whose agent has their session or fetches it, by cause.", \
+        COUNTER) \
+    ROW(MOVED_GONE, "holdfast_sessions_moved_total", "cause=\"gone\"", \
+        "Clients moved to a server whose agent has their session or fetches it, by cause.", \
+        COUNTER) \
+    ROW(REPLACED_DOWN, "holdfast_sessions_replaced_total", "cause=\"down\"", \
+        "Clients moved to such a server whose answer gave them another session, by cause.", \
+        COUNTER) \
+    ROW(REPLACED_MAINTENANCE, "holdfast_sessions_replaced_total", "cause=\"maintenance\"", \
+        "Clients moved to such a server whose answer gave them another session, by cause.", \
+        COUNTER) \
+    ROW(REPLACED_GONE, "holdfast_sessions_replaced_total", "cause=\"gone\"", \
+        "Clients moved to such a server whose answer gave them another session, by cause.", \
+        COUNTER) \
+    ROW(UNKNOWN_DOWN, "holdfast_sessions_unknown_total", "cause=\"down\"", \
+        "Clients moved to such a server whose answer was a 5xx, by cause.", COUNTER) \
+    ROW(UNKNOWN_MAINTENANCE, "holdfast_sessions_unknown_total", "cause=\"maintenance\"", \
+        "Clients moved to such a server whose answer was a 5xx, by cause.", COUNTER) \
+    ROW(UNKNOWN_GONE, "holdfast_sessions_unknown_total", "cause=\"gone\"", \
+        "Clients moved to such a server whose answer was a 5xx, by cause.", COUNTER) \
+    ROW(REFUSED_DOWN, "holdfast_sessions_refused_total", "cause=\"down\"", \
+        "Requests refused or redirected by on_loss, by cause.", COUNTER) \
+    ROW(REFUSED_MAINTENANCE, "holdfast_sessions_refused_total", "cause=\"maintenance\"", \
+        "Requests refused or redirected by on_loss, by cause.", COUNTER) \
+    ROW(REFUSED_GONE, "holdfast_sessions_refused_total", "cause=\"gone\"", \
+        "Requests refused or redirected by on_loss, by cause.", COUNTER) \
     ROW(FAILBACKS, "holdfast_failbacks_total", "", \
         "Clients that went back to the server they had been moved from.", COUNTER) \
     ROW(STOOD_IN, "holdfast_stand_ins_total", "", \
@@ -113,6 +141,7 @@ struct hf_proxy_counts { /* one a worker; registered with base/metrics */
     struct hf_histogram duration_us; /* request head complete to response complete */
     struct hf_histogram response_us; /* request sent to response head */
     struct hf_histogram recovery_us; /* of requests that needed another server: head to answer */
+    struct hf_histogram detection_us, propagation_us, lookup_us; /* model/recovery.h */
     struct hf_metrics_source sources[4];
     struct hf_proxy_counts *next; /* all workers', for the histogram collector */
 };

@@ -9,6 +9,7 @@
  *   slot.c        its place at a server: limits, the queue, the breaker's word
  *   step_*.c      the steps in the order of a request: route, choose, connect, send, respond, retry
  *   relay.c       content in both directions, with back-pressure
+ *   failover.c    what became of a session whose server failed, and how long that took
  *   forward.c     which fields go on, which are added
  *   reply.c       answers that the proxy gives itself
  *   tunnel.c      connections after an upgrade
@@ -64,6 +65,15 @@ enum hf_end { /* how the exchange ended; one row in steps.c gives counter and lo
               HF_END_DEADLINE,
               HF_END_SHUTDOWN,
               HF_END_COUNT,
+};
+
+enum hf_outcome { /* of a session whose server cannot serve; one row in failover.c: log word */
+                  HF_OUTCOME_NONE,
+                  HF_OUTCOME_MOVED,    /* to a server whose agent has it, or fetches it */
+                  HF_OUTCOME_REPLACED, /* the same, but the answer gave the client another one */
+                  HF_OUTCOME_UNKNOWN,  /* the same, but the answer is a 5xx: it tells nothing */
+                  HF_OUTCOME_FRESH,    /* to a server that has it not */
+                  HF_OUTCOME_REFUSED,  /* on_loss: the client got an error, or a redirect */
 };
 
 struct hf_content { /* one direction of message content as it is received */
@@ -129,6 +139,7 @@ struct hf_exchange {
     uint8_t retries;  /* attempts after the first that counted */
     uint8_t failure;  /* enum hf_failure of the last attempt */
     uint8_t end;      /* enum hf_end */
+    uint8_t outcome;  /* enum hf_outcome */
     bool pending;     /* in the queue of choice.server */
     bool waited;      /* in that queue, for the slot it holds */
     bool queued;      /* was in a queue at all */
@@ -175,6 +186,17 @@ void hf_exchange_abort(struct hf_exchange *exchange, enum hf_end end);
 
 /* Counts what writing the pin for pool->servers[served], or writing none, means. */
 void hf_exchange_count_pin(struct hf_exchange *x, unsigned served, bool written);
+/* Whether on_loss keeps the request from pool->servers[index]: the owner of its session is judged,
+ * or failed just now, and the session is not there. */
+bool hf_failover_refuses(const struct hf_exchange *x, int index);
+/* Counts a session that on_loss refuses. */
+void hf_failover_refused(struct hf_exchange *x);
+/* pool->servers[served] answered in the place of the session's server: notes what became of the
+ * session; moves: its pin, too, which is counted and measured (model/recovery.h). */
+void hf_failover_note(struct hf_exchange *x, unsigned served, bool moves);
+const char *hf_outcome_word(enum hf_outcome outcome);
+/* Why its server does not serve the session, as told to the application. */
+const char *hf_failover_cause_word(const struct hf_exchange *x);
 /* Counts, logs and frees one that no side knows any more. Answers GONE. */
 enum hf_step hf_exchange_conclude(struct hf_exchange *x);
 

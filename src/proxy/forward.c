@@ -1,4 +1,5 @@
 #include "proxy/forward.h"
+#include "affinity/successor.h"
 #include "base/assert.h"
 #include "proto/cookie.h"
 
@@ -143,16 +144,8 @@ static bool forward_for(const struct hf_exchange *x, struct hf_buffer *scratch,
     return true;
 }
 
-const char *hf_forward_loss_word(const struct hf_exchange *x)
-{
-    REQUIRE(x->choice.lost);
-    if (x->choice.verdict == HF_AFFINITY_MAINTENANCE)
-        return "maintenance";
-    return x->choice.verdict == HF_AFFINITY_GONE ? "gone" : "down";
-}
-
 /* Tells the application that the session is not here: it can then ask for a log-in with good words
- * instead of showing an empty cart. */
+ * instead of showing an empty cart. Or that it has moved, and its agent will have it. */
 static bool forward_loss(const struct hf_exchange *x, struct hf_buffer *scratch,
                          struct hf_outgoing *outgoing)
 {
@@ -161,8 +154,11 @@ static bool forward_loss(const struct hf_exchange *x, struct hf_buffer *scratch,
         return true;
     uint32_t from = scratch->end;
     if (x->choice.lost) {
-        if (!hf_buffer_append(scratch, HF_SLICE("lost; cause=")) ||
-            !hf_buffer_append(scratch, hf_slice_text(hf_forward_loss_word(x))))
+        bool follows =
+            hf_successor_follows(x->pool, &x->choice, (int)(x->target - x->pool->servers));
+        if (!hf_buffer_append(scratch,
+                              follows ? HF_SLICE("moved; cause=") : HF_SLICE("lost; cause=")) ||
+            !hf_buffer_append(scratch, hf_slice_text(hf_failover_cause_word(x))))
             return false;
     } else if (!hf_buffer_append(scratch, HF_SLICE("stand-in; cause=failure"))) {
         return false;

@@ -19,5 +19,3 @@ bool hf_forward_response(struct hf_exchange *x, struct hf_slice set_cookie,
                          struct hf_buffer *scratch, struct hf_outgoing *outgoing);
 /* Settles the client the proxy believes in: the peer, or what a trusted peer says of it. */
 void hf_forward_believe(struct hf_exchange *x);
-/* Why the session is lost, as told to the application and counted; only while x->choice.lost. */
-const char *hf_forward_loss_word(const struct hf_exchange *x);

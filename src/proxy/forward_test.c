@@ -189,6 +189,20 @@ static void losses_are_told(void **state)
     f->x.choice.owner = 0;
     request(f, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_null(added(f, "Holdfast-Session"));
+
+    struct hf_pool_agents agents = {.rank.count = 1};
+    f->pool.agents = &agents;
+    f->x.choice.owner = -1;
+    f->x.choice.lost = true;
+    f->servers[0].agent.size = 1;
+    request(f, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_string_equal(added(f, "Holdfast-Session"), "moved; cause=gone");
+    f->x.choice.verdict = HF_AFFINITY_MAINTENANCE;
+    request(f, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_string_equal(added(f, "Holdfast-Session"), "moved; cause=maintenance");
+    f->servers[0].agent.size = 0;
+    request(f, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_string_equal(added(f, "Holdfast-Session"), "lost; cause=maintenance");
 }
 
 static void a_pin_makes_the_answer_private(void **state)

@@ -103,6 +103,8 @@ void hf_exchange_count_pin(struct hf_exchange *x, unsigned served, bool written)
     if (!written) {
         if (x->choice.owner >= 0 && (int)served != x->choice.owner)
             hf_worker_count(worker, HF_PROXY_STOOD_IN);
+        if (x->choice.lost)
+            hf_failover_note(x, served, false);
         return;
     }
     bool returned = x->moved && x->choice.returning && (int)served != x->choice.owner &&
@@ -111,10 +113,7 @@ void hf_exchange_count_pin(struct hf_exchange *x, unsigned served, bool written)
         hf_worker_count(worker, HF_PROXY_FAILBACKS);
     else if (x->moved) /* its owner may have been judged by this very request: not only choice.lost
                         */
-        hf_worker_count(worker, x->choice.verdict == HF_AFFINITY_MAINTENANCE
-                                    ? HF_PROXY_LOST_MAINTENANCE
-                                : x->choice.verdict == HF_AFFINITY_GONE ? HF_PROXY_LOST_GONE
-                                                                        : HF_PROXY_LOST_DOWN);
+        hf_failover_note(x, served, true);
     if (!x->moved && x->choice.pin_valid) {
         hf_worker_count(worker, HF_PROXY_PINS_REFRESHED);
         return;

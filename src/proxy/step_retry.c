@@ -1,4 +1,5 @@
 /* An attempt failed: what may be done without any effect happening twice (RFC 9110 9.2.2). */
+#include "affinity/successor.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include "proxy/client.h"
@@ -82,12 +83,12 @@ static bool retry_allowed(struct hf_exchange *x)
     return false;
 }
 
-/* A session that must not be answered by another server stays an error until its server is back or
- * is judged down. */
-static bool bound_to_owner(const struct hf_exchange *x)
+/* A session that must not be answered by a server which has it not stays an error until its own is
+ * back or is judged down. A client on its way home has a server that has it: where it was. */
+static bool held_back(const struct hf_exchange *x, int next)
 {
-    return x->choice.owner >= 0 && x->choice.server == x->choice.owner && !x->choice.lost &&
-           x->pool->on_loss != HF_ON_LOSS_FRESH;
+    return (x->choice.owner >= 0 || x->choice.lost) && !x->choice.returning &&
+           hf_failover_refuses(x, next);
 }
 
 static enum hf_step give_up(struct hf_exchange *x)
@@ -107,12 +108,20 @@ static void back_off(struct hf_exchange *x)
     x->resume_ms = wait_ms > 0 ? hf_loop_now_ms(x->worker->loop) + wait_ms : 0;
 }
 
-/* Puts up another server. False: there is none. */
-static bool choose_next(struct hf_exchange *x)
+/* The server to try after this one, or -1. */
+static int find_next(struct hf_exchange *x)
 {
-    x->tried[x->tried_count++] = (uint16_t)(x->target - x->pool->servers);
-    int next = hf_affinity_next(&x->snapshot->affinity, x->pool, &x->choice, x->tried,
-                                x->tried_count, hf_loop_now_ms(x->worker->loop));
+    struct hf_affinity_request request = hf_exchange_affinity_request(x);
+    hf_successor_note(x->pool, &request, &x->choice);
+    x->tried[x->tried_count] = (uint16_t)(x->target - x->pool->servers);
+    return hf_affinity_next(&x->snapshot->affinity, x->pool, &x->choice, x->tried,
+                            x->tried_count + 1u, request.now_ms);
+}
+
+/* Puts up the server that find_next found. False: it found none. */
+static bool choose_next(struct hf_exchange *x, int next)
+{
+    x->tried_count++;
     if (next < 0)
         return false;
     x->choice.server = next;
@@ -130,7 +139,7 @@ bool hf_exchange_retry_status(struct hf_exchange *x)
         !repeatable(x))
         return false;
     x->failure = HF_FAILURE_STATUS;
-    if (!retry_allowed(x) || !choose_next(x))
+    if (!retry_allowed(x) || !choose_next(x, find_next(x)))
         return false;
     if (x->pool->passive.count_5xx)
         hf_exchange_speak_against(x, failures[HF_FAILURE_STATUS].reason);
@@ -157,10 +166,12 @@ enum hf_step hf_step_retry(struct hf_exchange *x)
         return give_up(x);
     if (stale) { /* the server may be well: a new connection to it tells */
         x->fresh_only = true;
-    } else if (bound_to_owner(x)) {
-        return hf_reply_with(x, 503, "the server that holds your session cannot be reached");
-    } else if (!choose_next(x)) {
-        return give_up(x);
+    } else {
+        int next = find_next(x);
+        if (held_back(x, next))
+            return hf_reply_with(x, 503, "the server that holds your session cannot be reached");
+        if (!choose_next(x, next))
+            return give_up(x);
     }
     x->up.passed = false;
     hf_worker_count(x->worker, failures[x->failure].retry_counter);

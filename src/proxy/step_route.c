@@ -68,12 +68,11 @@ enum hf_step hf_step_identify(struct hf_exchange *x)
 /* What the pool wants when the server that holds the session is judged unusable. */
 static enum hf_step lose_session(struct hf_exchange *x)
 {
+    hf_failover_refused(x);
     switch (x->pool->on_loss) {
     case HF_ON_LOSS_ERROR:
-        hf_worker_count(x->worker, HF_PROXY_LOSS_REFUSED);
         return hf_reply_with(x, 503, "the server that holds your session is down");
     case HF_ON_LOSS_REDIRECT:
-        hf_worker_count(x->worker, HF_PROXY_LOSS_REFUSED);
         x->reply_location = x->pool->on_loss_location;
         x->reply_pins = true;
         return hf_reply_with(x, x->request.method == HF_METHOD_GET || x->head_only ? 302 : 303,
@@ -86,7 +85,7 @@ static enum hf_step lose_session(struct hf_exchange *x)
 
 enum hf_step hf_step_choose(struct hf_exchange *x)
 {
-    if (x->choice.lost && x->choice.server >= 0 && x->pool->on_loss != HF_ON_LOSS_FRESH)
+    if (x->choice.lost && x->choice.server >= 0 && hf_failover_refuses(x, x->choice.server))
         return lose_session(x);
     if (x->choice.server < 0)
         return hf_reply_with(x, 503, "no server of the pool is usable");

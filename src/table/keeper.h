@@ -10,7 +10,7 @@
 
 enum {
     HF_TABLE_MAGIC = 0x5441424c,
-    HF_TABLE_LANES = 64, /* counters of look-ups: a thread keeps to one */
+    HF_TABLE_LANES = 64, /* counters of look-ups: each of the first threads has its own */
     HF_TABLE_PATH_MAX = 4096,
     HF_KEEPER_TICK_MS = 100,
     HF_KEEPER_SWEEP_MS = 60 * 1000, /* every bucket is looked at so often */

@@ -70,15 +70,9 @@ void hf_space_drop(struct hf_space *space)
 
 void hf_space_locate(const struct hf_space *space, uint64_t hash, uint64_t ret_buckets[2])
 {
-    uint64_t each = space->shard_buckets;
-    uint64_t shard = (hash >> 32) * space->shard_count >> 32;
-    uint64_t mixed = (hash ^ hash >> 29) * 0xbf58476d1ce4e5b9u;
-    uint64_t a = (hash & UINT32_MAX) * each >> 32;
-    uint64_t b = (mixed >> 32) * each >> 32;
-    if (a == b)
-        b = a + 1 < each ? a + 1 : 0;
-    ret_buckets[0] = shard * each + a;
-    ret_buckets[1] = shard * each + b;
+    struct hf_bucket_home home = hf_bucket_home(space, hash);
+    ret_buckets[0] = home.buckets[0];
+    ret_buckets[1] = home.buckets[1];
 }
 
 void hf_space_mark(struct hf_space *space, uint64_t bucket)

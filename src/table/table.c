@@ -39,13 +39,22 @@ uint64_t hf_table_hash(const struct hf_table *table, struct hf_slice key)
     return hash != 0 ? hash : 1;
 }
 
-static struct hf_table_lane *lane(struct hf_table *table)
+/* Who has a lane to himself needs no locked instruction, which would hold up the loads of the next
+ * look-up until this one is over. Threads beyond them share lane 0. */
+static void count_look_up(struct hf_table *table, bool hit)
 {
     static _Thread_local unsigned mine; /* 0 = none yet */
     static atomic_uint next;
     if (mine == 0)
-        mine = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed) % HF_TABLE_LANES + 1;
-    return &table->lanes[mine - 1];
+        mine = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed) + 1;
+    bool shared = mine >= HF_TABLE_LANES;
+    struct hf_table_lane *lane = &table->lanes[shared ? 0 : mine];
+    _Atomic uint64_t *counter = hit ? &lane->hits : &lane->misses;
+    if (shared)
+        atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+    else
+        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
 }
 
 static uint32_t bounded_s(uint64_t expire_s)
@@ -141,9 +150,7 @@ uint64_t hf_table_find(struct hf_table *table, uint64_t hash, uint64_t expire_s,
          * looked for last. */
         changes = atomic_load_explicit(&table->changes, memory_order_acquire);
     } while (server == 0 && changes != before);
-    struct hf_table_lane *counted = lane(table);
-    atomic_fetch_add_explicit(server != 0 ? &counted->hits : &counted->misses, 1,
-                              memory_order_relaxed);
+    count_look_up(table, server != 0);
     return server != 0 ? hf_dictionary_id(&table->dictionary, server) : 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/rng.h"
+#include "model/recovery.h"
 #include "upstream/limit.h"
 #include "upstream/probe.h"
 #include <errno.h>
@@ -74,6 +75,8 @@ static void set_health(struct hf_health_checker *checker, struct hf_server *serv
     enum hf_health from = atomic_load_explicit(&server->health, memory_order_relaxed);
     if (from == to)
         return;
+    if (to == HF_HEALTH_DOWN)
+        hf_recovery_judged_by_checks(server, now_ms);
     atomic_store_explicit(&server->health, (uint8_t)to, memory_order_relaxed);
     atomic_store_explicit(&server->state_since_ms, now_ms, memory_order_relaxed);
     if (to == HF_HEALTH_DOWN)
@@ -126,6 +129,8 @@ static void judge(struct check *check, bool good, const char *reason)
 {
     enum hf_health health = atomic_load_explicit(&check->server->health, memory_order_relaxed);
     enum hf_health told = good ? HF_HEALTH_UP : HF_HEALTH_DOWN;
+    if (good)
+        hf_recovery_note_good(check->server, hf_loop_now_ms(check->checker->loop));
     count(check, good ? HF_SERVER_CHECKS_OK : HF_SERVER_CHECKS_FAILED);
     if (told == health) {
         check->streak = 0;

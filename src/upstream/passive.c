@@ -1,6 +1,7 @@
 #include "upstream/passive.h"
 
 #include "base/assert.h"
+#include "model/recovery.h"
 #include "upstream/breaker.h"
 #include <pthread.h>
 
@@ -52,6 +53,14 @@ static uint64_t add_failure(struct hf_server *server, uint32_t window_ms, uint64
     return new &count_mask;
 }
 
+/* Racing workers may have begun a new one meanwhile: then this moment. */
+static uint64_t window_start_ms(const struct hf_server *server, uint64_t now_ms)
+{
+    uint64_t start_ms =
+        atomic_load_explicit(&server->passive.window, memory_order_relaxed) >> COUNT_BITS;
+    return start_ms > 0 && start_ms < now_ms ? start_ms : now_ms;
+}
+
 static bool ejected(const struct hf_server *server, uint64_t now_ms)
 {
     return atomic_load_explicit(&server->ejected_until_ms, memory_order_relaxed) > now_ms;
@@ -100,6 +109,8 @@ bool hf_passive_failure(const struct hf_pool *pool, unsigned server_index, unsig
         return false;
     pthread_mutex_lock(&ejecting);
     bool eject = may_eject(pool, server_index, now_ms);
+    if (eject)
+        hf_recovery_judged(server, window_start_ms(server, now_ms), now_ms);
     if (eject)
         hf_breaker_open(server, now_ms + passive->eject_ms, passive->probes);
     /* Refused or not, the count starts afresh: a refusal costs the walk once in `failures`. */

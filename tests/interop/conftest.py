@@ -12,7 +12,7 @@ from fleet import STORES  # noqa: E402
 from harness import scaled  # noqa: E402
 
 EXPRESS = Path(__file__).parent / "express"
-DEFAULT_STORES = "agent"
+DEFAULT_STORES = "agents"
 
 
 def pytest_addoption(parser):

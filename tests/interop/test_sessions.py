@@ -82,7 +82,10 @@ def test_users_stay_where_they_are(fleet):
 def test_a_server_dies_and_nobody_is_logged_out(fleet):
     users = customers(fleet)
     victim = users[0].server
-    leaving = next(user for user in users if user.server == victim and user is not users[0])
+    victims = [user for user in users if user.server == victim]
+    leaving = victims[-1]
+    assert leaving is not users[0]
+    before = fleet.outcomes()
     fleet.kill(victim)
     try:
         for number, user in enumerate(users):
@@ -93,6 +96,13 @@ def test_a_server_dies_and_nobody_is_logged_out(fleet):
                 user.add()
                 user.look()
             assert user.server == found and user.errors == []
+        if fleet.store.replicated:
+            fleet.proxy.wait_state(victim, "down")
+            for user in users:
+                user.look()  # whoever was served by a stand-in so far moves
+            after = fleet.outcomes()
+            told = {outcome: after[outcome] - before[outcome] for outcome in after}
+            assert told == {**dict.fromkeys(told, 0), "moved": len(victims)}
         gone = leaving.session
         leaving.log_out()
     finally:
@@ -139,8 +149,9 @@ def test_a_store_that_went_away_and_came_back(fleet):
     user = fleet.user("alice")
     user.log_in()
     user.add()
-    instance = fleet.instances[user.server]
-    fleet.store.lose()
+    name = user.server
+    instance = fleet.instances[name]
+    fleet.store.lose(name)
     try:
         for _ in range(FAILURES if fleet.application.away else 0):
             answer = instance.ask("/me", user.session)
@@ -148,5 +159,7 @@ def test_a_store_that_went_away_and_came_back(fleet):
             if answer.status == 200:
                 assert answer.json()["user"] is None
     finally:
-        fleet.store.start()
+        fleet.store.restore(name)
     poll(instance.keeps_sessions, RECOVERY_SECONDS, "it finds its store again", 0.1)
+    if fleet.store.replicated:
+        agree(fleet, [user])

@@ -158,7 +158,10 @@ def test_a_unix_socket_goes_with_its_agent(tmp_path):
 @pytest.mark.parametrize(
     "keys, told",
     [
-        ({"mode": "external", "external": {"url": "redis://127.0.0.1:1"}}, "not supported yet: mode"),
+        ({"mode": "external", "external": {"url": "redis://a:1"}}, "'url' has 'a:1': write a numeric"),
+        ({"external": {"url": "redis://127.0.0.1:1"}}, "'external' is of no use in this mode"),
+        ({"mode": "external", "memcached": "127.0.0.1:1", "external": {"url": "redis://127.0.0.1:1"}},
+         "serves Redis alone"),
         ({"redis": "0.0.0.0:6380"}, "'redis' is not on loopback and there is no 'password_file'"),
         ({"password_file": "/nowhere"}, "cannot be read"),
         ({"memory": "1MiB"}, "out of range: write 4MiB"),

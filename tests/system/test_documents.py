@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from harness.proxy import BINARY, ROOT
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = {"proxy", "check", "ctl", "keygen", "version"}
 
 

@@ -3,7 +3,8 @@ import subprocess
 
 import pytest
 import requests
-from harness import free_port
+from harness import Browser, checks, free_port, poll, pool
+from harness.agents import Agents
 from harness.process import Process
 from harness.proxy import BINARY as HOLDFAST
 
@@ -79,8 +80,40 @@ def test_a_store_that_is_away_loses_nobody(shops, redis):
     answer = browser.get(f"{shops[0]}/cart", timeout=5)
     assert answer.status_code == 503 and "try again" in answer.text
     assert browser.cookies["SHOPSESSID"] == before and "Set-Cookie" not in answer.headers
+    assert requests.get(f"{shops[0]}/healthz", timeout=5).status_code == 503
     redis.start()
+    assert requests.get(f"{shops[0]}/healthz", timeout=5).status_code == 200
     assert browser.get(f"{shops[0]}/cart", timeout=5).json()["lost"]  # that redis kept nothing on disk
+
+
+def test_a_shop_without_its_agent_is_left(run_proxy, tmp_path):
+    """Its check asks the agent, so its users go where their sessions are."""
+    names = ["app1", "app2", "app3"]
+    agents = Agents(tmp_path, names=names).start()
+    shops = {name: Process(name, tmp_path / f"{name}.log") for name in names}
+    rows = []
+    for name, shop in shops.items():
+        port = free_port()
+        shop.spawn([HOLDFAST, "shop", "--name", name, "--port", str(port), "--sessions",
+                    f"127.0.0.1:{agents.agents[name].port}"])
+        shop.ready(port)
+        rows.append({"name": name, "address": f"127.0.0.1:{port}", "agent": agents.peers[name]})
+    proxy = run_proxy(pools=pool(rows, session={"cookie": "SHOPSESSID"}, health=checks()))
+    for name in names:
+        proxy.wait_state(name, "ready")
+    user = Browser(proxy.port)
+    form = [("Content-Type", "application/x-www-form-urlencoded")]
+    user.request("/login", "POST", form, b"name=ada")
+    user.request("/cart", "POST", form, b"item=tea")
+    left = user.servers[-1]
+    agents.kill(left)
+    poll(lambda: user.request("/cart").status == 200, 10, "somebody else serves the user")
+    cart = user.request("/cart").json()
+    assert cart["server"] != left and (cart["user"], cart["items"], cart["fresh"]) == ("ada", ["tea"], False)
+    assert {status for _, _, status in user.errors} <= {503}
+    for shop in shops.values():
+        shop.stop()
+    agents.stop()
 
 
 @pytest.mark.parametrize("address", ["", "127.0.0.1", ":6379", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "h:x"])

@@ -9,7 +9,7 @@ _ARCHITECTURE = "docs/ARCHITECTURE.md"
 _CONFIGURATION = "docs/configuration.md"
 _PROTOCOLS = "docs/agent-protocols.md"
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-_REFERENCE = re.compile(r"`((?:src/)?[\w/]+\.(?:[ch]|def)):(\w+)`")
+_REFERENCE = re.compile(r"`((?:src/)?[\w/]+\.(?:[ch]|def)|tests/[\w/]+\.py):(\w+)`")
 
 
 def _prose(text):
@@ -67,11 +67,12 @@ def check_folders_named(tree):
 
 
 def check_references(tree):
-    """`proxy/steps.c:hf_step_route` names a function that stands in that file."""
+    """`proxy/steps.c:hf_step_route` names a function that stands in that file, and
+    `tests/interop/test_x.py:test_y` a test."""
     for path in tree.matching(".md"):
         for number, line in enumerate(tree.text(path).split("\n"), 1):
             for name, function in _REFERENCE.findall(line):
-                place = name if name.startswith("src/") else f"src/{name}"
+                place = name if name.startswith(("src/", "tests/")) else f"src/{name}"
                 if place not in tree.files:
                     yield Finding(path, number, "references", f"{name}: there is no such file")
                 elif not re.search(rf"\b{function}\b", tree.text(place)):

@@ -105,6 +105,8 @@ CASES = [
     ("references", {"a.md": "`base/x.c:hf_x_get`\n", "src/base/x.c": "hf_x_got\n"}, "has no hf_x_get",
      {"a.md": "`base/x.c:hf_x_get`\n", "src/base/x.c": "hf_x_get\n"}),
     ("references", {"a.md": "`src/base/y.c:hf_x_get`\n"}, "no such file", {"a.md": "`base/y.c`\n"}),
+    ("references", {"a.md": "`tests/test_x.py:test_y`\n", "tests/test_x.py": "def test_z():\n"}, "has no test_y",
+     {"a.md": "`tests/test_x.py:test_y`\n", "tests/test_x.py": "def test_y():\n"}),
     ("keys_documented", {"src/config/a.c": '{.key = "rise", .x = 1},\n'}, "`rise` is not in",
      {"src/config/a.c": '{.key = "rise", .x = 1},\n', "docs/configuration.md": "`rise`\n"}),
     ("commands_documented", {"src/proto/x_commands.def": 'HF_X_ROW(GET, "get", 2)\n'}, "`GET` is not in",

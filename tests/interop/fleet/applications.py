@@ -54,9 +54,9 @@ class Application:
     locks: bool = False
     away: int | None = 500
 
-    def store_file(self, directory, port):
-        """Writes what says where sessions are kept."""
-        made = Path(directory) / f"{self.name}-{port}.session"
+    def store_file(self, directory, instance, port):
+        """Writes what tells an instance where sessions are kept: a file of its own, as others read theirs now."""
+        made = Path(directory) / f"{instance}.session"
         made.write_text(guides.store_block(self.guide, self.block, self.protocol, port))
         return made
 

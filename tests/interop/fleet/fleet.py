@@ -5,6 +5,7 @@ from pathlib import Path
 from harness import Browser, Client, Proxy, checks, configuration, free_port, poll, pool
 from harness.process import Process
 
+from . import guides
 from .applications import HERE
 from .stores import STORES
 
@@ -18,7 +19,7 @@ class Instance:
         self.process = Process(name, self.directory / f"{name}.log")
 
     def spawn(self, store_port):
-        file = self.application.store_file(self.directory, store_port)
+        file = self.application.store_file(self.directory, self.name, store_port)
         environment = {
             **os.environ,
             "SERVER": self.name,
@@ -109,18 +110,23 @@ class User(Browser):
 class Fleet:
     def __init__(self, application, store, directory):
         self.application = application
-        self.store = STORES[store](application.protocol, directory)
+        self.store = STORES[store](NAMES, application.protocol, directory)
         self.instances = {name: Instance(application, name, directory) for name in NAMES}
         keys = {"health": checks(), "passive": {"eject": "1s"}}
+        if self.store.replicated:
+            keys["session"] = guides.session_of(application.guide)
         self.proxy = Proxy(directory / "proxy", configuration(pool(self._rows(), **keys)))
 
     def _rows(self):
-        return [{"name": name, "address": f"127.0.0.1:{instance.port}"} for name, instance in self.instances.items()]
+        return [
+            {"name": name, "address": f"127.0.0.1:{instance.port}", **self.store.row_of(name)}
+            for name, instance in self.instances.items()
+        ]
 
     def start(self):
         self.store.start()
         for name in NAMES:
-            self.instances[name].spawn(self.store.port)
+            self.instances[name].spawn(self.store.port_of(name))
         self.proxy.start()
         for name in NAMES:
             self.instances[name].ready()
@@ -138,13 +144,21 @@ class Fleet:
         return User(self, name)
 
     def kill(self, name):
-        """The application is gone; its store is not."""
+        """The machine is gone: the application, and the agent beside it if there is one."""
+        self.store.kill(name)
         self.instances[name].process.kill()
 
     def revive(self, name):
-        self.instances[name].spawn(self.store.port)
+        self.store.revive(name)
+        self.instances[name].spawn(self.store.port_of(name))
         self.instances[name].ready()
         self.proxy.wait_state(name, "ready")
+
+    def outcomes(self):
+        """{what became of sessions whose server failed, by the proxy: how many so far}"""
+        metrics = self.proxy.metrics()
+        words = ("moved", "replaced", "unknown", "lost", "refused")
+        return {word: metrics.value(f"holdfast_sessions_{word}_total") for word in words}
 
     def everywhere(self, cookie):
         """{server: what it says to who sends this cookie}, each asked past the proxy."""

@@ -13,7 +13,7 @@ from .redis import Wire
 
 class Agent:
     """One front end's agent: "redis" or "memcached". start() waits until it accepts; stop() demands a
-    clean end."""
+    clean end. spawn() does not wait, so that several start beside each other; ready() does."""
 
     kind = "agent"
 
@@ -37,10 +37,16 @@ class Agent:
         self.process = None
 
     def start(self):
+        self.spawn()
+        return self.ready()
+
+    def spawn(self):
         with open(self.directory / "stderr", "ab") as err:
             self.process = subprocess.Popen(
                 [*DIES_WITH_US, BINARY, "agent", "-c", str(self.file)], stdin=subprocess.DEVNULL, stderr=err
             )
+
+    def ready(self):
         poll(self._ready, 10, "the agent listens")
         return self
 
@@ -56,7 +62,7 @@ class Agent:
         return True
 
     def kill(self):
-        """Without a warning, as a machine ends that loses its power."""
+        """SIGKILL: no chance to do anything."""
         self.process.kill()
         self.process.wait()
 

@@ -30,13 +30,14 @@ class Scattered(redis.Redis):
 
 
 class Agents:
-    """Agents a, b, c, ... of one list of peers. start() waits until all serve and are linked."""
+    """Agents of one list of peers, called a, b, c, ... or as `names` says. start() waits until all
+    serve and are linked."""
 
     kind = "agent"
 
-    def __init__(self, directory, count=3, own=None, **keys):
+    def __init__(self, directory, count=3, own=None, names=None, **keys):
         """own: further keys of one agent, by its name."""
-        self.names = [chr(ord("a") + i) for i in range(count)]
+        self.names = list(names or map(chr, range(ord("a"), ord("a") + count)))
         self.peers = {name: f"127.0.0.1:{free_port()}" for name in self.names}
         self.agents, self.clients, self.left = {}, {}, set()
         for name in self.names:
@@ -47,14 +48,16 @@ class Agents:
 
     @property
     def port(self):
-        return self.agents["a"].port
+        return self.agents[self.names[0]].port
 
     def scattered(self):
         return Scattered([self.agents[name].port for name in self.names])
 
     def start(self, *names):
         for name in names or self.names:
-            self.agents[name].start()
+            self.agents[name].spawn()
+        for name in names or self.names:
+            self.agents[name].ready()
             self.left.discard(name)
         poll(lambda: all(self.joined(name) for name in self.alive()), 15, "all agents are joined")
         return self

@@ -13,6 +13,7 @@ from .clock import poll, scaled
 from .ports import free_port
 
 SCRIPT = Path(__file__).with_name("app_server.py")
+STORED_MODULE = "harness.stored_server"
 SESSION_SCRIPT = Path(__file__).with_name("session_server.py")
 
 
@@ -28,7 +29,8 @@ class App:
         return [str(SCRIPT), self.name, str(self.port), str(self.journal_file)]
 
     def start(self):
-        self.process = subprocess.Popen([*DIES_WITH_US, sys.executable, *self.command()])
+        command = [*DIES_WITH_US, sys.executable, *self.command()]
+        self.process = subprocess.Popen(command, cwd=SCRIPT.parents[1])
         poll(self._listens, 10, f"{self.name} listens", 0.02)
         return self
 
@@ -68,6 +70,17 @@ class SessionApp(App):
         if not self.journal_file.exists():
             return []
         return [json.loads(line) for line in self.journal_file.read_text().splitlines()]
+
+
+class StoredApp(App):
+    """stored_server.py as a process: its sessions are in a Redis or an agent, and outlive it."""
+
+    def __init__(self, name, directory, store_port):
+        super().__init__(name, directory)
+        self.store_port = store_port
+
+    def command(self):
+        return ["-m", STORED_MODULE, *super().command()[1:], str(self.store_port)]
 
 
 class User(Browser):
