@@ -150,7 +150,7 @@ static void it_is_forgotten_when_nobody_waits_any_more(void **state)
     assert_true(relay(1, HF_FABRIC_READS));
     fabric->now_ms++;
     assert_true(relay(2, HF_FABRIC_READS));
-    fabric->now_ms = START_MS + HF_FABRIC_WRITE_MS - 1;
+    fabric->now_ms = START_MS + HF_FABRIC_ANSWER_MS - 1;
     hf_relay_tick(fabric);
     assert_int_equal(fabric->peers[OWNER].relayed_count, 2);
     fabric->now_ms++;
