@@ -1,11 +1,17 @@
 #include "net/listener.h"
 #include "base/assert.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RESUME_MS = 100 };
+enum {
+    RESUME_MS = 100,
+    HIGH_TABLE_MAX = 32768, /* descriptors; the kernel's table is as large as the highest one */
+    HIGH_COUNT = 64,
+};
 
 static int set_on(int fd, int level, int option, int value)
 {
@@ -88,9 +94,26 @@ int hf_listen(const struct hf_address *address)
     return listen_or_ipv4(address, true);
 }
 
+/* Gives it a number above those of connections. Linux closes what a killed process had open from
+ * the highest number down. With a low one the backlog would still take connections, to reset them,
+ * from clients that saw their connections close. Where it cannot be moved it stays. */
+static int move_up(int fd)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= (rlim_t)2 * HIGH_COUNT)
+        return fd;
+    int table = limit.rlim_cur < HIGH_TABLE_MAX ? (int)limit.rlim_cur : HIGH_TABLE_MAX;
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, table - HIGH_COUNT);
+    if (high < 0)
+        return fd;
+    close(fd);
+    return high;
+}
+
 int hf_listen_alone(const struct hf_address *address)
 {
-    return listen_or_ipv4(address, false);
+    int fd = listen_or_ipv4(address, false);
+    return fd < 0 ? fd : move_up(fd);
 }
 
 static void apply_pause(struct hf_listener *listener)

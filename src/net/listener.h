@@ -27,7 +27,9 @@ struct hf_listener {
  * system without IPv6. Descriptor or negative errno. */
 int hf_listen(const struct hf_address *address);
 /* The same without SO_REUSEPORT: -EADDRINUSE while another socket listens there, so that whoever
- * connects knows whom it reaches. */
+ * connects knows whom it reaches. When the process is killed it refuses connections before the
+ * first of those it had is closed: who sees that and connects again is not taken in by the dying.
+ */
 int hf_listen_alone(const struct hf_address *address);
 /* Takes over fd, a listening non-blocking socket; on failure it stays the caller's. `accepted` may
  * pause or close the listener. 0 or negative errno. */

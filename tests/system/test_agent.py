@@ -141,6 +141,20 @@ def test_a_client_that_does_not_read_delays_no_end(tmp_path):
     running.stop()
 
 
+def test_who_sees_a_killed_agent_end_is_refused(tmp_path):
+    """Clients connect again at once. A connection that the dying process still took would be reset
+    in the middle of their handshake, which node-redis never recovers from."""
+    running = Agent(tmp_path).start()
+    wires = [Wire(running.port) for _ in range(50)]
+    assert all(ask(wire, "PING") == b"+PONG\r\n" for wire in wires)
+    running.process.kill()
+    for wire in reversed(wires):  # the youngest is closed first
+        assert wire.socket.recv(1) == b""
+        with pytest.raises(ConnectionRefusedError):
+            Wire(running.port)
+    running.process.wait()
+
+
 def test_one_agent_an_address(agent, tmp_path):
     second = Agent(tmp_path / "second", redis=f"127.0.0.1:{agent.port}")
     told = refusal(second)

@@ -89,6 +89,7 @@ def test_a_majority_goes_on(started):
     agents = started(3, consistency="consistent")
     agents.kill("a")
     assert read(agents) == values()
+    wait_copies(agents, 1)
     agents.kill("b")
     with pytest.raises(redis.ResponseError, match="^TRYAGAIN"):
         agents.client("c").get("sess:0")

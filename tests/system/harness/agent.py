@@ -1,6 +1,7 @@
 """The agent as a process."""
 import json
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -57,6 +58,7 @@ class Agent:
         assert self.process.poll() is None, self.stderr()
         try:
             Wire(self.address).socket.close()
+            socket.create_connection(("127.0.0.1", self.admin_port), timeout=1).close()
         except OSError:
             return False
         return True
