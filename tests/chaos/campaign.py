@@ -13,8 +13,8 @@ SEED = int(os.environ.get("CHAOS_SEED", "1"))
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
 LONG = os.environ.get("CHAOS_LONG") == "1"
 USERS = 1000 if LONG else 300
-WARM_S = 1.0  # users at work before the fault
-AFTER_S = 2.5  # and behind it
+WARM_S = 1.0 if LONG else 0.7  # users at work before the fault
+AFTER_S = 2.5 if LONG else 1.5  # and behind it
 CHECK_S = 10.0  # until everything must be readable everywhere
 
 
