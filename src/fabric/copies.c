@@ -328,8 +328,8 @@ static void guard_again(struct hf_fabric *f, struct hf_fabric_op *guard)
 {
     struct hf_fabric_record *record = hf_record_find(f, guard->id, guard->hash);
     struct hf_wire_message m = {.kind = guard->deletes ? HF_WIRE_DELETED : HF_WIRE_IMAGE};
-    bool ours = guard->deletes ? hf_record_state(record) == HF_RECORD_TOMB
-                               : hf_record_owned(f, record);
+    bool ours =
+        guard->deletes ? hf_record_state(record) == HF_RECORD_TOMB : hf_record_owned(f, record);
     if (!ours)
         return hf_copies_finish(f, guard, HF_FABRIC_UNSURE);
     guard->deadline_ms = f->now_ms + HF_FABRIC_DEGRADE_MS;

@@ -176,6 +176,8 @@ static void decide_absent(struct hf_fabric *f, struct hf_activity *activity,
     if (!tomb && record != NULL) {
         f->counts.lost += record->version.sequence > 0 && record->state == HF_RECORD_POINTER &&
                           !activity->hearsay;
+        if (record->state != HF_RECORD_POINTER) /* its time was over */
+            hf_ended_note(f, activity->hash, record->version);
         hf_record_remove(f, record);
     }
     if (deleted && (request->flags & HF_FABRIC_CREATES) && !(request->flags & HF_FABRIC_OVER_TOMB))
@@ -270,8 +272,8 @@ static bool requester_knows_more(struct hf_fabric *f, uint64_t hash,
     return hf_record_loses(record, &m) && !(record == NULL && hf_ended_covers(f, hash, &m));
 }
 
-/* All that is known anywhere is known here; but not of what the store dropped for room: its owner, or
- * another, may still have it. */
+/* All that is known anywhere is known here; but not of what the store dropped for room: its owner,
+ * or another, may still have it. */
 static bool knows_all(const struct hf_fabric *f, const struct hf_activity *activity,
                       const struct hf_fabric_record *record)
 {
@@ -299,8 +301,8 @@ enum hf_decision hf_home_decide(struct hf_fabric *f, struct hf_activity *activit
     }
     uint8_t state = hf_record_state(record);
     bool absent = state == HF_RECORD_NONE || state == HF_RECORD_TOMB;
-    bool doubtful = f->settings.consistent &&
-                    hf_copies_pending(f, hf_activity_id(activity), activity->hash);
+    bool doubtful =
+        f->settings.consistent && hf_copies_pending(f, hf_activity_id(activity), activity->hash);
     if (absent && (doubtful || !hf_membership_sure(f)))
         return HF_DECISION_WAIT; /* for who lives; or for word of our own delete */
     if (absent)

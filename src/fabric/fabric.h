@@ -28,11 +28,11 @@ enum {
                                       `consistent`: UNSURE, after a lease at the latest */
     HF_FABRIC_DELETE_MS = 100,     /* until a delete that one node has waits for no other */
     HF_FABRIC_TOMB_MS = 15 * 60 * 1000, /* life of a tombstone */
-    HF_FABRIC_ORPHAN_MS = 60 * 1000,    /* what a backup adds to a deadline; while the owner lives */
-    HF_FABRIC_GRACE_MS = (int)HF_DEADLINE_SLACK_MS_MAX + HF_FABRIC_ORPHAN_MS, /* also what the owner may
-                                      have added and told nobody: it alone expires a record */
-    HF_FABRIC_GENERATIONS = 512,        /* of ownership; then they begin anew */
-    HF_FABRIC_TARGETS_MAX = 8,          /* peers a write is sent to, joining ones included */
+    HF_FABRIC_ORPHAN_MS = 60 * 1000,    /* what a backup adds to a deadline: the owner expires */
+    /* The same while the owner lives, who may have added so much and told nobody. */
+    HF_FABRIC_GRACE_MS = (int)HF_DEADLINE_SLACK_MS_MAX + HF_FABRIC_ORPHAN_MS,
+    HF_FABRIC_GENERATIONS = 512, /* of ownership; then they begin anew */
+    HF_FABRIC_TARGETS_MAX = 8,   /* peers a write is sent to, joining ones included */
 };
 
 /* The fabric's part of a record; lives in the store's record. Zeroed = NONE. */
@@ -87,10 +87,10 @@ struct hf_fabric_op {
     struct hf_slice reply; /* borrowed for the call of complete */
     /* The fabric's own. */
     bool executed, deletes, wants_all, follows;
-    bool copied; /* a node has confirmed it */
+    bool copied;  /* a node has confirmed it */
     bool yielded; /* its record was handed over with it: whoever owns that now has it */
     bool guards;  /* nobody confirmed a write that was answered UNSURE: keeps it from readers */
-    bool missed; /* a node that is to hold it could not be told */
+    bool missed;  /* a node that is to hold it could not be told */
     uint8_t need_count, origin;
     uint64_t hash, number, deadline_ms, executed_ms;
     uint64_t told[HF_RANK_NODES_MAX / 64]; /* nodes it was sent to, over links that still stand */

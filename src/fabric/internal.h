@@ -23,7 +23,7 @@ enum {
     HF_FABRIC_DIRTY = 1024,       /* chains of operations that wait for acknowledgements */
     HF_FABRIC_ACTIVE = 1024,      /* chains of activities */
     HF_FABRIC_BRAKES = 1024,      /* records whose moves are remembered */
-    HF_FABRIC_ENDED = 16384,            /* places for records that ended */
+    HF_FABRIC_ENDED = 16384,      /* places for records that ended */
     HF_FABRIC_ENDED_MS = 5 * 60 * 1000, /* longer than it takes to find a copy left behind */
     HF_FABRIC_LEAP = 256,      /* more epochs than a cut-off home grants to one record in a lease */
     HF_FABRIC_BRAKE_MOVES = 3, /* more moves than this in */
@@ -193,8 +193,8 @@ struct hf_fabric {
     struct hf_brake brakes[HF_FABRIC_BRAKES];
     struct hf_leap leaps[HF_FABRIC_BRAKES];
     struct hf_ended ended[HF_FABRIC_ENDED];
-    uint8_t evicted[HF_FABRIC_BUCKETS / 8]; /* buckets of which the store dropped records for room */
-    uint32_t outage; /* counts nodes that fell silent */
+    uint8_t evicted[HF_FABRIC_BUCKETS / 8]; /* of which the store dropped records to have room */
+    uint32_t outage;                        /* counts nodes that fell silent */
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
     bool adopting, handed_over, left_behind;
     struct hf_survey survey;
