@@ -278,7 +278,9 @@ static bool knows_all(const struct hf_fabric *f, const struct hf_activity *activ
                       const struct hf_fabric_record *record)
 {
     unsigned bucket = hf_digest_bucket(activity->hash);
-    bool evicted = record == NULL && f->evicted[bucket / 8] >> bucket % 8 & 1;
+    uint8_t state = hf_record_state(record);
+    bool absent = state == HF_RECORD_NONE || state == HF_RECORD_TOMB; /* of one before it */
+    bool evicted = absent && f->evicted[bucket / 8] >> bucket % 8 & 1;
     return activity->known || (hf_fabric_complete(f) && !activity->denied && !evicted);
 }
 

@@ -385,7 +385,7 @@ void hf_home_adopt(struct hf_fabric *f, struct hf_fabric_record *record, struct 
 
 /* ended.c: records that are no more, though a copy may be left somewhere */
 void hf_ended_note(struct hf_fabric *f, uint64_t hash, struct hf_version version);
-/* What the message tells of is a copy of one that has ended. */
+/* What the message tells of is a copy of one that has ended. An owner knows better. */
 bool hf_ended_covers(struct hf_fabric *f, uint64_t hash, const struct hf_wire_message *m);
 
 /* backup.c */
