@@ -152,6 +152,8 @@ static void grant_fresh(struct hf_fabric *f, struct hf_activity *activity,
     uint32_t epoch = next_epoch(f, activity, record, request->version.epoch);
     grant.version = (struct hf_version){.epoch = epoch, .birth = epoch};
     grant.node = HF_FABRIC_NOBODY;
+    if (record->state == HF_RECORD_TOMB) /* forgotten, should nothing come of this grant */
+        hf_ended_note(f, activity->hash, record->version);
     hf_home_forget_step(activity);
     if (to != f->self) {
         f->store.clear(f->store.user, record);
