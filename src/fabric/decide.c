@@ -152,6 +152,8 @@ static void grant_fresh(struct hf_fabric *f, struct hf_activity *activity,
     uint32_t epoch = next_epoch(f, activity, record, request->version.epoch);
     grant.version = (struct hf_version){.epoch = epoch, .birth = epoch};
     grant.node = HF_FABRIC_NOBODY;
+    if (record->state == HF_RECORD_TOMB) /* forgotten, should nothing come of this grant */
+        hf_ended_note(f, activity->hash, record->version);
     hf_home_forget_step(activity);
     if (to != f->self) {
         f->store.clear(f->store.user, record);
@@ -176,6 +178,8 @@ static void decide_absent(struct hf_fabric *f, struct hf_activity *activity,
     if (!tomb && record != NULL) {
         f->counts.lost += record->version.sequence > 0 && record->state == HF_RECORD_POINTER &&
                           !activity->hearsay;
+        if (record->state != HF_RECORD_POINTER) /* its time was over */
+            hf_ended_note(f, activity->hash, record->version);
         hf_record_remove(f, record);
     }
     if (deleted && (request->flags & HF_FABRIC_CREATES) && !(request->flags & HF_FABRIC_OVER_TOMB))
@@ -276,7 +280,9 @@ static bool knows_all(const struct hf_fabric *f, const struct hf_activity *activ
                       const struct hf_fabric_record *record)
 {
     unsigned bucket = hf_digest_bucket(activity->hash);
-    bool evicted = record == NULL && f->evicted[bucket / 8] >> bucket % 8 & 1;
+    uint8_t state = hf_record_state(record);
+    bool absent = state == HF_RECORD_NONE || state == HF_RECORD_TOMB; /* of one before it */
+    bool evicted = absent && f->evicted[bucket / 8] >> bucket % 8 & 1;
     return activity->known || (hf_fabric_complete(f) && !activity->denied && !evicted);
 }
 

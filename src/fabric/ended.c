@@ -17,7 +17,6 @@ void hf_ended_note(struct hf_fabric *f, uint64_t hash, struct hf_version version
 bool hf_ended_covers(struct hf_fabric *f, uint64_t hash, const struct hf_wire_message *m)
 {
     const struct hf_ended *one = place(f, hash);
-    bool value = m->state == HF_RECORD_OWNER || m->state == HF_RECORD_BACKUP;
-    return value && one->hash == hash && one->until_ms > f->now_ms &&
+    return m->state == HF_RECORD_BACKUP && one->hash == hash && one->until_ms > f->now_ms &&
            hf_version_compare(HF_RECORD_BACKUP, m->version, HF_RECORD_BACKUP, one->version) <= 0;
 }

@@ -40,8 +40,11 @@ static void sweep_one(struct hf_fabric *f, struct hf_fabric_record *record)
     if (hf_fabric_serves(f, record, hash, f->now_ms))
         hf_owner_expire(f, record);
     else if (record->state == HF_RECORD_TOMB || (record->state == HF_RECORD_POINTER && !home) ||
-             (late && !hf_record_owned(f, record)))
+             (late && !hf_record_owned(f, record))) {
+        if (hf_record_has_value(record))
+            hf_ended_note(f, hash, record->version);
         hf_record_remove(f, record);
+    }
 }
 
 void hf_upkeep_sweep(struct hf_fabric *f)
