@@ -141,6 +141,13 @@ static void dropped(void *user, enum hf_store_drop why, struct hf_slice id,
         hf_peering_dropped(agent->peering, why, id, state, version);
 }
 
+/* The file may name another mode than the one that runs until a restart. */
+static void allow_flush(struct hf_agent *agent)
+{
+    bool local = agent->peering == NULL && agent->external == NULL;
+    hf_sessions_allow_flush(agent->sessions, local && agent->config->flush_allowed);
+}
+
 static int make_store(struct hf_agent *agent, struct hf_agent_error *error)
 {
     const struct hf_agent_config *config = agent->config;
@@ -179,6 +186,7 @@ static int make_store(struct hf_agent *agent, struct hf_agent_error *error)
     if (result < 0)
         return fail(error, result, "out of memory");
     hf_sessions_set_time(agent->sessions, hf_loop_now_ms(agent->loop), hf_clock_wall_ms());
+    allow_flush(agent);
     return 0;
 }
 
@@ -317,6 +325,7 @@ int hf_agent_reload(struct hf_agent *agent, const struct hf_agent_config *config
         return fail(error, result, "memory cannot be changed: %s", strerror(-result));
     warn_of_rest(agent, config);
     agent->config = config;
+    allow_flush(agent);
     if (agent->redis != NULL)
         hf_door_set_password(agent->redis, hf_slice_text(config->password));
     if (agent->memcached != NULL)

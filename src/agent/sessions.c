@@ -12,6 +12,7 @@ struct hf_sessions {
     struct hf_operation_scratch scratch; /* owned */
     struct hf_sessions_counts counts;
     uint64_t now_ms, wall_ms;
+    bool flush_allowed;
 };
 
 /* ---- the local backend: this process's store holds everything ---- */
@@ -202,8 +203,18 @@ enum hf_store_full hf_sessions_when_full(const struct hf_sessions *sessions)
 
 enum hf_operation_status hf_sessions_flush(struct hf_sessions *sessions)
 {
-    sessions->counts.statuses[HF_OPERATION_DENIED]++;
-    return HF_OPERATION_DENIED;
+    enum hf_operation_status status =
+        sessions->flush_allowed ? HF_OPERATION_OK : HF_OPERATION_DENIED;
+    sessions->counts.statuses[status]++;
+    if (sessions->flush_allowed)
+        hf_store_clear(sessions->settings.store);
+    return status;
+}
+
+void hf_sessions_allow_flush(struct hf_sessions *sessions, bool allowed)
+{
+    REQUIRE(!allowed || sessions->backend.user == sessions); /* the local one's */
+    sessions->flush_allowed = allowed;
 }
 
 /* ---- life ---- */

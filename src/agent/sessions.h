@@ -81,9 +81,11 @@ size_t hf_sessions_memory_max(const struct hf_sessions *sessions);
 /* Whether a full store evicts: INFO's maxmemory_policy. */
 enum hf_store_full hf_sessions_when_full(const struct hf_sessions *sessions);
 
-/* FLUSHALL, FLUSHDB, flush_all: OK, or DENIED, which is the rule: an application must not end the
- * sessions of others, and none is switched on by a configuration yet. */
+/* FLUSHALL, FLUSHDB, flush_all: OK, all is gone; or DENIED, which is the rule: an application must
+ * not end the sessions of others. */
 enum hf_operation_status hf_sessions_flush(struct hf_sessions *sessions);
+/* Whether it may, from now on; at first it may not. Only for a store that nobody has copies of. */
+void hf_sessions_allow_flush(struct hf_sessions *sessions, bool allowed);
 
 /* ---- the seam to whoever executes ---- */
 

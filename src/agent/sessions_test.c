@@ -151,6 +151,21 @@ static void nobody_may_end_all_sessions(void **state)
     assert_int_equal(get("plain"), HF_OPERATION_OK);
 }
 
+static void where_it_is_allowed_all_sessions_end(void **state)
+{
+    (void)state;
+    set("plain");
+    set("PHPREDIS_SESSION:7");
+    hf_sessions_allow_flush(rig.sessions, true);
+    assert_int_equal(hf_sessions_flush(rig.sessions), HF_OPERATION_OK);
+    assert_int_equal(get("plain"), HF_OPERATION_MISSING);
+    assert_int_equal(hf_sessions_key_count(rig.sessions), 0);
+    set("plain");
+    hf_sessions_allow_flush(rig.sessions, false);
+    assert_int_equal(hf_sessions_flush(rig.sessions), HF_OPERATION_DENIED);
+    assert_int_equal(get("plain"), HF_OPERATION_OK);
+}
+
 static void limits_change_while_it_runs(void **state)
 {
     (void)state;
@@ -216,6 +231,7 @@ int main(void)
         TEST(keys_that_no_store_takes_are_told),
         TEST(a_scan_sees_every_key),
         TEST(nobody_may_end_all_sessions),
+        TEST(where_it_is_allowed_all_sessions_end),
         TEST(limits_change_while_it_runs),
         TEST(a_call_may_be_abandoned),
     };

@@ -49,6 +49,7 @@ struct hf_agent_config {
     char *pattern_texts; /* owned: what both borrow */
     uint64_t memory;     /* bytes */
     enum hf_store_full when_full;
+    bool flush_allowed; /* mode: local alone */
     struct hf_agent_replication replication;
     struct hf_agent_external external;
 };

@@ -242,6 +242,7 @@ struct hf_agent_config *hf_finish_agent(struct hf_loader *loader)
     config->memcached_line = hf_yaml_line(node, "memcached");
     config->memory = draft->memory;
     config->when_full = (enum hf_store_full)draft->when_full;
+    config->flush_allowed = draft->flush;
     finish_process(loader, config->process);
     check_reach(loader, "redis", &draft->redis);
     check_reach(loader, "memcached", &draft->memcached);

@@ -69,7 +69,7 @@ struct hf_agent_draft {
     const char *node_name;
     struct hf_address admin_bind;
     const char *admin_token_file, *password_file, *state_dir;
-    int log_level, when_full;
+    int log_level, when_full, flush;
     uint64_t memory;
     struct hf_agent_list session_keys, strict, miss;
     struct hf_address redis, memcached, peer;

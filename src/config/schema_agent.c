@@ -173,6 +173,10 @@ static void check_agent(struct hf_loader *loader, const struct hf_yaml *node, vo
     agent->replicated = agent->mode == AGENT_REPLICATED || agent->mode == AGENT_TRANSITION;
     if (agent->replicated)
         check_replication(loader, node);
+    if (agent->flush && (agent->replicated || external))
+        hf_loader_tell(loader, hf_yaml_line(node, "flush"),
+                       "flush: allow would end the sessions of all servers: write flush: deny, or "
+                       "mode: local");
     if (external && agent->external_url == NULL)
         hf_loader_tell(loader, hf_yaml_line(node, "mode"),
                        "the mode needs 'external': add external: {url: "
@@ -215,6 +219,7 @@ static const struct hf_word mode_words[] = {
     {"transition", AGENT_TRANSITION}, {NULL, 0}};
 static const struct hf_word acknowledge_words[] = {{"backup", 0}, {"memory", 1}, {NULL, 0}};
 static const struct hf_word full_words[] = {{"refuse", 0}, {"evict", 1}, {NULL, 0}};
+static const struct hf_word flush_words[] = {{"deny", 0}, {"allow", 1}, {NULL, 0}};
 static const struct hf_word consistency_words[] = {{"available", 0}, {"consistent", 1}, {NULL, 0}};
 static const struct hf_word write_words[] = {{"through", 0}, {"behind", 1}, {NULL, 0}};
 static const struct hf_word level_words[] = {{"error", 0}, {"warning", 1}, {"info", 2},
@@ -272,6 +277,8 @@ static const struct hf_key agent_keys[] = {
      .low = HF_STORE_MEMORY_MIN, .high = 1ull << 46, .fallback = "1GiB", .example = "2GiB"},
     {.key = "when_full", .type = &hf_type_word, HF_FIELD(struct hf_agent_draft, when_full),
      .words = full_words, .fallback = "refuse", .example = "refuse"},
+    {.key = "flush", .type = &hf_type_word, HF_FIELD(struct hf_agent_draft, flush),
+     .words = flush_words, .fallback = "deny", .example = "deny"},
     {.key = "consistency", .type = &hf_type_word, HF_FIELD(struct hf_agent_draft, consistent),
      .words = consistency_words, .fallback = "available", .example = "available"},
     {.key = "external", .type = &hf_type_mapping, .schema = &external_schema,

@@ -59,6 +59,12 @@ static void free_records(struct hf_store *store)
     }
 }
 
+void hf_store_clear(struct hf_store *store)
+{
+    REQUIRE(HF_MAGIC_OK(store, HF_STORE_MAGIC));
+    free_records(store);
+}
+
 void hf_store_free(struct hf_store **store_pointer)
 {
     struct hf_store *store = *store_pointer;

@@ -346,6 +346,9 @@ struct hf_store_stats {
     uint64_t expired, evicted, refused; /* since the beginning: records, records, operations */
 };
 void hf_store_stats(const struct hf_store *store, struct hf_store_stats *ret_stats);
+/* Removes every record, whatever its role, and tells nobody (`dropped`). Takes a moment for each:
+ * some tenths of a second for a million. */
+void hf_store_clear(struct hf_store *store);
 /* Changes the limits of a running store (reload). With a memory limit below what is used,
  * ticks pack, give back and (EVICT) evict until it is met; REFUSE keeps all, and refuses new ones.
  * 0 or -EINVAL. */

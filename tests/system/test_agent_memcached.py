@@ -602,8 +602,16 @@ def test_memccapable_of_memcached(real):
     assert not failed_in(verdicts) and len(verdicts) == 54, ran.stdout
 
 
+def test_memccapable_where_a_flush_is_allowed(tmp_path):
+    """libmemcached's test of a server, the whole of it."""
+    server = Agent(tmp_path, "memcached", flush="allow").start()
+    verdicts, ran = capable(server.port)
+    server.stop()
+    assert not failed_in(verdicts) and len(verdicts) == 54, ran.stdout
+
+
 def test_memccapable(agent):
-    """libmemcached's test of a server: all but what the agent denies, to end everybody's session."""
+    """As an agent is by default: all but what it denies, to end everybody's session."""
     verdicts, ran = capable(agent.port)
     assert failed_in(verdicts) <= FLUSHES and len(verdicts) == 54, ran.stdout
 

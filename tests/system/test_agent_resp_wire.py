@@ -495,6 +495,16 @@ def test_flush_is_denied(wire, server):
     assert wire.ask("GETDEL kept") == bulk("v")
 
 
+def test_flush_where_it_is_allowed(tmp_path):
+    agent = Agent(tmp_path, flush="allow").start()
+    with Wire(agent.port) as wire:
+        for name in ["FLUSHDB", "FLUSHALL", "FLUSHALL ASYNC"]:
+            wire.ask("SET gone v")
+            assert wire.ask(name) == b"+OK\r\n"
+            assert wire.ask("GET gone") == b"$-1\r\n" and wire.ask("DBSIZE") == b":0\r\n"
+    agent.stop()
+
+
 def test_unknown_scripts(wire, server):
     if server.kind == "redis":
         pytest.skip("it has Lua")
