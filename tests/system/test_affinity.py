@@ -389,8 +389,8 @@ def test_the_busy_server_is_spared(run_proxy, backends, balance):
     counts = answered_by(proxy, 60)
     if balance == "least_connections":
         assert counts["app2"] == 0 and min(counts["app1"], counts["app3"]) >= 15
-    else:  # two are drawn: the busy one wins only against itself
-        assert counts["app2"] <= 12 and min(counts["app1"], counts["app3"]) >= 10
+    else:  # two are drawn; one slow answer counts against its server for a while
+        assert counts["app2"] <= 12 and min(counts["app1"], counts["app3"]) >= 4
     for client in held:
         client.close()
 

@@ -70,7 +70,7 @@ def test_the_report_has_a_row_for_each_pool_way_of_sharing_and_event(scenario):
         assert len(re.findall(rf"^{row} +50% behind 2 +10 +2,000 ", loads, re.M)) == 1
     assert len(re.findall(r"^(sealed|by-address) .* 5m +crash app3 +2,000 ", events, re.M)) == 4
     assert len(re.findall(r"^(sealed|by-address) .* 8m +add 2 ", events, re.M)) == 4
-    assert re.search(r"^[\d.]+ s on the wall, [\d.]+ s of processor; \d+ MiB at most", text, re.M)
+    assert re.search(r"^[\d.]+ s on the wall, [\d.]+ s of processor; [\d,]+ MiB at most", text, re.M)
 
 
 def test_the_same_seed_gives_the_same_document_whatever_the_threads(scenario):
