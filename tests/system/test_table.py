@@ -2,6 +2,7 @@
 and damaged files."""
 import json
 import os
+import re
 import subprocess
 import threading
 import time
