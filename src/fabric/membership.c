@@ -330,6 +330,16 @@ static void become_ready(struct hf_fabric *f)
     hf_membership_changed(f);
 }
 
+/* As many a second as 32 nodes send, until a lease allows no fewer: on each machine they cost what
+ * the number of nodes is, and on one machine that holds many nodes its square. */
+static uint64_t heartbeat_ms(const struct hf_fabric *f)
+{
+    uint64_t ms = (uint64_t)HF_FABRIC_HEARTBEAT_MS * f->rank->count / HF_FABRIC_HEARTBEAT_NODES;
+    if (ms < HF_FABRIC_HEARTBEAT_MS)
+        return HF_FABRIC_HEARTBEAT_MS;
+    return ms < HF_FABRIC_HEARTBEAT_MS_MAX ? ms : HF_FABRIC_HEARTBEAT_MS_MAX;
+}
+
 static void watch(struct hf_fabric *f, unsigned peer)
 {
     struct hf_peer *p = &f->peers[peer];
@@ -339,7 +349,7 @@ static void watch(struct hf_fabric *f, unsigned peer)
         hf_membership_dead(f, peer, false);
     if (!p->decided && f->now_ms - f->started_ms > HF_FABRIC_DEAD_MS)
         p->decided = true;
-    if (p->linked && f->now_ms - p->beat_ms >= HF_FABRIC_HEARTBEAT_MS)
+    if (p->linked && f->now_ms - p->beat_ms >= heartbeat_ms(f))
         hf_membership_beat(f, peer);
 }
 
