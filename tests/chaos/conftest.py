@@ -1,5 +1,4 @@
 """Fixtures of the fault campaigns."""
-import signal
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ pytest.register_assert_rewrite("harness", "campaign", "cluster")
 
 from campaign import ROUNDS, SEED  # noqa: E402
 from cluster import Cluster  # noqa: E402
-from harness import scaled  # noqa: E402
+from harness.clock import alarm  # noqa: E402
 
 TEST_SECONDS = 120  # scaled: a campaign that is not done by then hangs
 
@@ -18,15 +17,8 @@ TEST_SECONDS = 120  # scaled: a campaign that is not done by then hangs
 @pytest.fixture(autouse=True)
 def hang_guard():
     """Ends a test that hangs as a failure, so that the others still run."""
-
-    def hung(number, frame):
-        raise AssertionError(f"hung: not done within {scaled(TEST_SECONDS):.0f} s")
-
-    before = signal.signal(signal.SIGALRM, hung)
-    signal.setitimer(signal.ITIMER_REAL, scaled(TEST_SECONDS))
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+    with alarm(TEST_SECONDS):
+        yield
 
 
 @pytest.fixture(params=range(SEED, SEED + ROUNDS))

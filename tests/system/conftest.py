@@ -1,5 +1,4 @@
 """Fixtures of the system tests."""
-import signal
 import sys
 from pathlib import Path
 
@@ -8,8 +7,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("harness")
 
-from harness import Backend, Proxy, configuration, pool, scaled  # noqa: E402
+from harness import Backend, Proxy, configuration, pool  # noqa: E402
 from harness.apps import App, SessionApp  # noqa: E402
+from harness.clock import alarm  # noqa: E402
 
 
 TEST_SECONDS = 60  # scaled: a test that is not done by then hangs
@@ -18,15 +18,8 @@ TEST_SECONDS = 60  # scaled: a test that is not done by then hangs
 @pytest.fixture(autouse=True)
 def hang_guard():
     """Ends a test that hangs as a failure, so that the others still run."""
-
-    def hung(number, frame):
-        raise AssertionError(f"hung: not done within {scaled(TEST_SECONDS):.0f} s")
-
-    before = signal.signal(signal.SIGALRM, hung)
-    signal.setitimer(signal.ITIMER_REAL, scaled(TEST_SECONDS))
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+    with alarm(TEST_SECONDS):
+        yield
 
 
 @pytest.fixture
