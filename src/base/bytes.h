@@ -34,6 +34,8 @@ static inline size_t hf_bytes_size(const struct hf_bytes *bytes)
 /* Valid until the next call that reserves, renews, trims or clears. */
 static inline struct hf_slice hf_bytes_slice(const struct hf_bytes *bytes)
 {
+    if (bytes->bytes == NULL) /* to which C lets nothing be added, not even 0 */
+        return hf_slice(NULL, 0);
     return hf_slice(bytes->bytes + bytes->start, bytes->end - bytes->start);
 }
 
