@@ -6,6 +6,7 @@
 #include "admin/route.h"
 #include "admin/server_metrics.h"
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include <errno.h>
@@ -54,8 +55,7 @@ struct hf_admin {
 
 struct exchange {                /* a request; malloc'd, freed when it is completed */
     struct hf_admin_route route; /* borrowed from the path, set anew at each call with it */
-    char *body;
-    size_t body_size;
+    struct hf_bytes body;
 };
 
 struct answer {
@@ -116,8 +116,7 @@ static struct answer change_state(struct hf_admin *admin, const struct exchange 
 {
     enum hf_admin_state state;
     char error[HF_ADMIN_ERROR_MAX];
-    struct hf_slice body = hf_slice(exchange->body, exchange->body_size);
-    if (hf_admin_parse_change(body, &state, error) != 0)
+    if (hf_admin_parse_change(hf_bytes_slice(&exchange->body), &state, error) != 0)
         return answer_error(MHD_HTTP_BAD_REQUEST, error);
     struct hf_admin_times times = times_of(admin);
     if (hf_admin_change(member->server, state, times.now_ms)) {
@@ -238,15 +237,9 @@ static enum MHD_Result begin(struct hf_admin *admin, struct MHD_Connection *conn
 
 static bool take_body(struct exchange *exchange, const char *bytes, size_t size)
 {
-    if (size > HF_ADMIN_BODY_MAX - exchange->body_size)
+    if (size > HF_ADMIN_BODY_MAX - hf_bytes_size(&exchange->body))
         return false; /* more than its Content-Length said, which libmicrohttpd never hands over */
-    char *body = realloc(exchange->body, exchange->body_size + size);
-    if (!body)
-        return false;
-    memcpy(body + exchange->body_size, bytes, size);
-    exchange->body = body;
-    exchange->body_size += size;
-    return true;
+    return hf_bytes_append(NULL, &exchange->body, hf_slice(bytes, size));
 }
 
 static struct hf_admin_route route_of(const struct hf_admin *admin, const char *path)
@@ -290,7 +283,7 @@ static void completed(void *user, struct MHD_Connection *connection, void **requ
 {
     struct exchange *exchange = *request;
     if (exchange)
-        free(exchange->body);
+        hf_bytes_clear(NULL, &exchange->body);
     free(exchange);
     *request = NULL;
 }

@@ -1,5 +1,6 @@
 #include "base/metrics.h"
 #include "base/assert.h"
+#include "base/bytes.h"
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -11,9 +12,8 @@
 enum { TABLES_MAX = 64 /* distinct tables of rows in the process */ };
 
 struct hf_metrics_writer {
-    char *text; /* owned; NULL after a failed allocation */
-    size_t size, room;
-    bool failed;
+    struct hf_bytes text;
+    bool failed; /* no memory: nothing of it is usable */
 };
 
 struct table { /* one a table of rows ever registered; keeps what ended threads had counted */
@@ -113,20 +113,6 @@ uint64_t hf_metrics_value(const struct hf_metric *metrics, size_t row)
     return total;
 }
 
-static void grow(struct hf_metrics_writer *writer, size_t more)
-{
-    if (writer->failed || writer->size + more < writer->room)
-        return;
-    size_t room = 2 * writer->room + more + 1;
-    char *text = realloc(writer->text, room);
-    if (!text) {
-        writer->failed = true;
-        return;
-    }
-    writer->text = text;
-    writer->room = room;
-}
-
 __attribute__((format(printf, 2, 3))) static void put(struct hf_metrics_writer *writer,
                                                       const char *format, ...)
 {
@@ -136,10 +122,12 @@ __attribute__((format(printf, 2, 3))) static void put(struct hf_metrics_writer *
     int size = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
     REQUIRE(size >= 0);
-    grow(writer, (size_t)size);
+    struct hf_bytes *text = &writer->text;
+    if (!hf_bytes_reserve(NULL, text, (size_t)size + 1))
+        writer->failed = true;
     if (!writer->failed) {
-        vsnprintf(writer->text + writer->size, writer->room - writer->size, format, again);
-        writer->size += (size_t)size;
+        vsnprintf(text->bytes + text->end, text->room - text->end, format, again);
+        text->end += (size_t)size;
     }
     va_end(again);
 }
@@ -243,12 +231,11 @@ char *hf_metrics_text(size_t *ret_size)
     for (struct hf_metrics_collector *one = collectors; one; one = one->next)
         one->collect(one, &writer);
     pthread_mutex_unlock(&lock);
-    grow(&writer, 1);
+    put(&writer, "%s", ""); /* its NUL, if there is not one row */
     if (writer.failed) {
-        free(writer.text);
+        hf_bytes_clear(NULL, &writer.text);
         return NULL;
     }
-    writer.text[writer.size] = '\0';
-    *ret_size = writer.size;
-    return writer.text;
+    *ret_size = hf_bytes_size(&writer.text);
+    return writer.text.bytes;
 }

@@ -49,7 +49,7 @@ static json_t *ask(const struct hf_ctl *ctl, const char *path, const char *body,
         return NULL;
     }
     *ret_status = answer.status;
-    json_t *document = json_loads(answer.body ? answer.body : "", 0, NULL);
+    json_t *document = json_loads(answer.body.bytes ? answer.body.bytes : "", 0, NULL);
     hf_ctl_answer_fini(&answer);
     bool known = json_object_get(document, *ret_status == 200 ? key : "error") != NULL;
     if (!known) {

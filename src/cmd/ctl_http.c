@@ -9,17 +9,12 @@
 
 static size_t take(char *bytes, size_t unit, size_t size, void *user)
 {
-    struct hf_ctl_answer *answer = user;
+    struct hf_bytes *body = user;
     REQUIRE(unit == 1);
-    if (size > HF_CTL_ANSWER_MAX - answer->size)
+    if (size > HF_CTL_ANSWER_MAX - hf_bytes_size(body) || !hf_bytes_reserve(NULL, body, size + 1))
         return 0; /* libcurl stops with CURLE_WRITE_ERROR */
-    char *body = realloc(answer->body, answer->size + size + 1);
-    if (!body)
-        return 0;
-    memcpy(body + answer->size, bytes, size);
-    answer->body = body;
-    answer->size += size;
-    body[answer->size] = '\0';
+    hf_bytes_append(NULL, body, hf_slice(bytes, size));
+    body->bytes[body->end] = '\0';
     return size;
 }
 
@@ -76,7 +71,7 @@ int hf_ctl_ask(const struct hf_ctl_target *target, const char *path, const char 
     CURLcode code = CURLE_OUT_OF_MEMORY;
     if (curl && fields) {
         curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
-        curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+        curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer.body);
         code = perform(curl, target, url, body, fields);
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer.status);
     }
@@ -86,7 +81,7 @@ int hf_ctl_ask(const struct hf_ctl_target *target, const char *path, const char 
         *ret_answer = answer;
         return 0;
     }
-    free(answer.body);
+    hf_ctl_answer_fini(&answer);
     snprintf(error, HF_CTL_ERROR_MAX,
              "no answer from %s: %s; is 'holdfast proxy' running, and is this its admin: bind? "
              "(--admin URL or -c FILE says where)",
@@ -97,6 +92,6 @@ int hf_ctl_ask(const struct hf_ctl_target *target, const char *path, const char 
 
 void hf_ctl_answer_fini(struct hf_ctl_answer *answer)
 {
-    free(answer->body);
+    hf_bytes_clear(NULL, &answer->body);
     *answer = (struct hf_ctl_answer){0};
 }

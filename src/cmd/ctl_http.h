@@ -1,6 +1,6 @@
 /* Speaks to a running proxy's admin API (libcurl). Threads: the main one. Layer: cmd. */
 #pragma once
-#include <stddef.h>
+#include "base/bytes.h"
 
 enum {
     HF_CTL_ANSWER_MAX = 16 * 1024 * 1024,
@@ -18,8 +18,7 @@ struct hf_ctl_target {
 
 struct hf_ctl_answer {
     long status;
-    char *body; /* owned, NUL-terminated */
-    size_t size;
+    struct hf_bytes body; /* a NUL stands behind it, if there is one */
 };
 
 /* body NULL = GET, else POST of that JSON. 0 and an answer of any status, or -EIO and why in error,
