@@ -1,35 +1,10 @@
 /* What the front end says when an operation fails, and where its bounds are; requests in pieces. */
 #include "agent/resp_client.h"
-#include "agent/resp_testing.h"
-#include "base/test.h"
+#include "agent/resp_rows.h"
 #include <stdio.h>
 
-#define OK "+OK\r\n"
-#define NIL "$-1\r\n"
 #define TRY_AGAIN "-TRYAGAIN the session's owner is not known for sure just now\r\n"
 #define OUT_OF_MEMORY "-OOM command not allowed when used memory > 'maxmemory'.\r\n"
-
-static struct hf_resp_testing rig;
-static struct hf_connection connection;
-
-static void start(size_t memory)
-{
-    hf_resp_testing_init(&rig, memory, NULL);
-    hf_resp_testing_open(&rig, &connection);
-}
-
-static void stop(void)
-{
-    hf_resp_testing_close(&connection);
-    hf_resp_testing_fini(&rig);
-}
-
-static void check(const char *line, const char *reply)
-{
-    struct hf_slice got = hf_resp_testing_ask(&connection, line);
-    if (!hf_slice_equal(got, hf_slice_text(reply)))
-        fail_msg("%s: `%.*s` instead of `%s`", line, (int)got.size, got.bytes, reply);
-}
 
 /* Every command that names a key. */
 static const char *const keyed[] = {
@@ -83,7 +58,7 @@ enum { KEYED = sizeof(keyed) / sizeof(keyed[0]) };
 static void test_unsure_is_never_a_miss(void **state)
 {
     for (int slow = 0; slow < 2; slow++) {
-        start(HF_RESP_TESTING_MEMORY);
+        start(false, NULL);
         rig.slow = slow;
         for (size_t i = 0; i < KEYED; i++) {
             rig.forced = HF_OPERATION_UNSURE;
@@ -100,7 +75,7 @@ static void test_unsure_in_the_middle(void **state)
                                           "RENAME k l", "RENAMENX k l", "WATCH k l"};
     for (size_t i = 0; i < sizeof(several) / sizeof(several[0]); i++) {
         for (int slow = 0; slow < 2; slow++) {
-            start(HF_RESP_TESTING_MEMORY);
+            start(false, NULL);
             check("SET k v", OK);
             rig.slow = slow;
             rig.forced = HF_OPERATION_UNSURE;
@@ -158,7 +133,7 @@ static const struct {
 
 static void test_failures(void **state)
 {
-    start(HF_RESP_TESTING_MEMORY);
+    start(false, NULL);
     for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
         rig.forced = failures[i].status;
         check(failures[i].line, failures[i].reply);
@@ -168,7 +143,7 @@ static void test_failures(void **state)
 
 static void test_late_write_of_a_session_that_is_over(void **state)
 {
-    start(HF_RESP_TESTING_MEMORY);
+    start(false, NULL);
     check("SET once:1 v", OK);
     check("DEL once:1", ":1\r\n");
     check("SET once:1 v", OK);
@@ -186,7 +161,7 @@ static void test_late_write_of_a_session_that_is_over(void **state)
 static void test_keys_that_are_none(void **state)
 {
     char line[2048];
-    start(HF_RESP_TESTING_MEMORY);
+    start(false, NULL);
     check("GET ", "-ERR the key is empty, or longer than the limit\r\n");
     snprintf(line, sizeof(line), "SET %01025d v", 0);
     check(line, "-ERR the key is empty, or longer than the limit\r\n");
@@ -198,7 +173,7 @@ static void test_full_store(void **state)
 {
     char line[1100], value[1025];
     unsigned kept = 0;
-    start(HF_STORE_MEMORY_MIN);
+    start_sized(HF_STORE_MEMORY_MIN, NULL);
     memset(value, 'v', sizeof(value) - 1);
     value[sizeof(value) - 1] = 0;
     for (unsigned i = 0; i < 8192; i++) {
@@ -217,7 +192,7 @@ static void test_full_store(void **state)
 
 static void test_transaction_of_too_many(void **state)
 {
-    start(HF_RESP_TESTING_MEMORY);
+    start(false, NULL);
     check("MULTI", OK);
     for (unsigned i = 0; i < HF_RESP_FRONT_TRANSACTION_COUNT_MAX; i++)
         check("SET k v", "+QUEUED\r\n");
@@ -245,7 +220,7 @@ static struct hf_slice queue_large(size_t size)
 static void test_transaction_that_is_too_large(void **state)
 {
     enum { MIB = 1 << 20 };
-    start(HF_RESP_TESTING_MEMORY);
+    start(false, NULL);
     check("MULTI", OK);
     for (unsigned i = 1; i < HF_RESP_FRONT_TRANSACTION_SIZE_MAX / MIB; i++)
         assert_true(hf_slice_equal(queue_large(MIB), HF_SLICE("+QUEUED\r\n")));
@@ -257,7 +232,7 @@ static void test_transaction_that_is_too_large(void **state)
 static void test_watches_are_bounded(void **state)
 {
     char line[64];
-    start(HF_RESP_TESTING_MEMORY);
+    start(false, NULL);
     for (unsigned i = 0; i < HF_RESP_FRONT_WATCHES_MAX; i++) {
         snprintf(line, sizeof(line), "WATCH k%u", i);
         check(line, OK);
@@ -271,7 +246,7 @@ static void test_watches_are_bounded(void **state)
 /* Who holds a watched key is not known at EXEC: an error, and nothing of it happened. */
 static void test_unsure_at_exec(void **state)
 {
-    start(HF_RESP_TESTING_MEMORY);
+    start(false, NULL);
     check("WATCH w", OK);
     check("MULTI", OK);
     check("SET k v", "+QUEUED\r\n");
@@ -286,7 +261,7 @@ static void test_unsure_at_exec(void **state)
 static void test_names_are_bounded(void **state)
 {
     char line[HF_RESP_FRONT_NAME_SIZE_MAX + 32];
-    start(HF_RESP_TESTING_MEMORY);
+    start(false, NULL);
     snprintf(line, sizeof(line), "CLIENT SETNAME %0*d", HF_RESP_FRONT_NAME_SIZE_MAX, 0);
     check(line, OK);
     snprintf(line, sizeof(line), "CLIENT SETNAME %0*d", HF_RESP_FRONT_NAME_SIZE_MAX + 1, 0);
@@ -298,7 +273,7 @@ static void test_names_are_bounded(void **state)
 static void test_keys_of_too_many(void **state)
 {
     char line[64];
-    start(HF_RESP_TESTING_MEMORY);
+    start(false, NULL);
     for (unsigned i = 0; i < HF_RESP_FRONT_KEYS_MAX; i++) {
         snprintf(line, sizeof(line), "SET %u v", i);
         check(line, OK);
@@ -328,7 +303,7 @@ static void test_requests_in_pieces(void **state)
         "+OK\r\n+PONG\r\n$5\r\na\r\nbc\r\n-ERR unknown command 'nosuch', with args beginning with: "
         "\r\n*2\r\n$5\r\na\r\nbc\r\n$-1\r\n+OK\r\n+QUEUED\r\n*1\r\n$5\r\na\r\nbc\r\n:1\r\n";
     for (size_t piece = 1; piece < sizeof(pipeline); piece++) {
-        start(HF_RESP_TESTING_MEMORY);
+        start(false, NULL);
         rig.slow = piece % 2;
         size_t first = 0, have = 0;
         while (have < sizeof(pipeline) - 1) {
@@ -349,12 +324,12 @@ static void test_requests_in_pieces(void **state)
 static void test_bad_bytes(void **state)
 {
     size_t used = 0;
-    start(HF_RESP_TESTING_MEMORY);
+    start(false, NULL);
     assert_int_equal(hf_resp_testing_feed(&connection, HF_SLICE("*x\r\n"), &used), HF_FRONT_CLOSE);
     assert_true(hf_slice_equal(hf_slice(rig.out, rig.size),
                                HF_SLICE("-ERR Protocol error: invalid multibulk length\r\n")));
     stop();
-    start(HF_RESP_TESTING_MEMORY);
+    start(false, NULL);
     struct hf_slice browser = HF_SLICE("POST / HTTP/1.1\r\n");
     assert_int_equal(hf_resp_testing_feed(&connection, browser, &used), HF_FRONT_CLOSE);
     assert_int_equal(rig.size, 0);
@@ -371,7 +346,7 @@ static void test_end_while_waiting(void **state)
         static char in[256];
         struct hf_resp_out out = {.writer = hf_writer(in, sizeof(in))};
         size_t used = 0;
-        start(HF_RESP_TESTING_MEMORY);
+        start(false, NULL);
         check("SET a v", OK);
         check("WATCH a", OK);
         check("MULTI", OK);
