@@ -3,31 +3,26 @@
  * fixed seed, the same for every proxy), and latency counts from the moment a request was due, not
  * from when a client was free to send it: no coordinated omission. Writes one line of JSON. */
 #include "client.h"
-#include "watch.h"
+#include "measure.h"
 #include "websocket.h"
 
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 
 enum {
     CLIENTS_MAX = 4096,
-    SAMPLES_MAX = 16 * 1024 * 1024,
     DRAIN_MS_MAX = 2000, /* how long the end waits for late answers */
     NS_PER_MS = 1000000,
 };
 
 struct settings {
-    uint16_t port;
-    unsigned clients, websockets;
+    uint64_t port, clients, websockets, body_size;
     uint64_t warmup_ns, duration_ns, rate; /* rate 0 = closed loop */
-    size_t body_size;
-    const char *serve; /* ports of backends in this process, or "" */
+    const char *serve;                     /* ports of backends in this process, or "" */
     bool login, sources;
-    unsigned backends; /* how many there are; set from `serve` */
+    uint64_t backends; /* how many there are; set from `serve` */
     struct bench_watch watch;
 };
 
@@ -41,9 +36,8 @@ struct load {
     uint64_t due_ns;            /* open loop: when the next request should be sent */
     bool stopping;              /* the window is over: no new requests */
     uint64_t random;
-    uint64_t due_count; /* requests due within the window */
-    uint32_t *samples;  /* owned; ns from due to answered */
-    uint32_t sample_count;
+    uint64_t due_count;           /* requests due within the window */
+    struct bench_samples samples; /* ns from due to answered */
 };
 
 struct reading { /* what is read at both ends of the window */
@@ -53,12 +47,9 @@ struct reading { /* what is read at both ends of the window */
 
 static void record(struct load *load, uint64_t intended_ns)
 {
-    if (intended_ns < load->start_ns || intended_ns >= load->stop_ns ||
-        load->sample_count == SAMPLES_MAX) {
-        return;
+    if (intended_ns >= load->start_ns && intended_ns < load->stop_ns) {
+        bench_samples_add(&load->samples, bench_now_ns() - intended_ns);
     }
-    uint64_t latency = bench_now_ns() - intended_ns;
-    load->samples[load->sample_count++] = latency > UINT32_MAX ? UINT32_MAX : (uint32_t)latency;
 }
 
 static void push_idle(struct load *load, struct bench_client *client)
@@ -77,14 +68,10 @@ static void closed_done(struct bench_client *client)
     }
 }
 
-/* Exponential gaps: independent users. xorshift64* (Vigna 2016). */
+/* Exponential gaps: independent users. */
 static uint64_t next_gap_ns(struct load *load)
 {
-    load->random ^= load->random >> 12;
-    load->random ^= load->random << 25;
-    load->random ^= load->random >> 27;
-    uint64_t bits = (load->random * 0x2545f4914f6cdd1dULL) >> 11;
-    double uniform = ((double)bits + 0.5) / (double)(1ULL << 53);
+    double uniform = ((double)(bench_random(&load->random) >> 11) + 0.5) / (double)(1ULL << 53);
     return (uint64_t)(-log(uniform) * BENCH_NS_PER_S / (double)load->settings->rate);
 }
 
@@ -137,28 +124,13 @@ static struct reading read_now(const struct load *load)
                             .machine_ns = bench_machine_busy_ns()};
 }
 
-static int compare_samples(const void *left, const void *right)
-{
-    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-    return (a > b) - (a < b);
-}
-
-/* The smallest sample that `quantile` of all are not above, in us; samples are sorted. */
-static double quantile_us(const struct load *load, double quantile)
-{
-    if (load->sample_count == 0) {
-        return 0;
-    }
-    uint32_t index = (uint32_t)(quantile * (load->sample_count - 1));
-    return (double)load->samples[index] / BENCH_NS_PER_US;
-}
-
 static void print_result(struct load *load, const struct reading *from, const struct reading *to)
 {
     const struct bench_counts *all = &load->target.counts;
     double seconds = (double)(to->time_ns - from->time_ns) / BENCH_NS_PER_S;
     uint64_t answers = to->counts.answers - from->counts.answers;
-    qsort(load->samples, load->sample_count, sizeof *load->samples, compare_samples);
+    const struct bench_samples *samples = &load->samples;
+    bench_samples_sort(&load->samples);
     printf("{\"seconds\": %.3f, \"answers\": %lu, \"rate\": %.1f, ", seconds, answers,
            (double)answers / seconds);
     printf("\"cpu_us_per_request\": %.3f, \"proxy_cores\": %.3f, ",
@@ -169,9 +141,10 @@ static void print_result(struct load *load, const struct reading *from, const st
            (double)(to->machine_ns - from->machine_ns) / 1e9 / seconds);
     printf("\"latency_us\": {\"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"p999\": %.1f, "
            "\"max\": %.1f}, ",
-           quantile_us(load, 0.5), quantile_us(load, 0.9), quantile_us(load, 0.99),
-           quantile_us(load, 0.999), quantile_us(load, 1));
-    printf("\"due\": %lu, \"sampled\": %u, \"behind\": %s, ", load->due_count, load->sample_count,
+           bench_samples_quantile_us(samples, 0.5), bench_samples_quantile_us(samples, 0.9),
+           bench_samples_quantile_us(samples, 0.99), bench_samples_quantile_us(samples, 0.999),
+           bench_samples_quantile_us(samples, 1));
+    printf("\"due\": %lu, \"sampled\": %u, \"behind\": %s, ", load->due_count, samples->count,
            load->due_ns < load->stop_ns && load->settings->rate > 0 ? "true" : "false");
     printf("\"wrong\": %lu, \"moved\": %lu, \"broken\": %lu, \"reconnects\": %lu, "
            "\"set_cookies\": %lu, \"served\": [",
@@ -186,15 +159,16 @@ static int run_clients(const struct settings *settings, struct bench_loop *loop)
 {
     static struct load load;
     load.settings = settings;
-    load.random = 0x9e3779b97f4a7c15ULL;
-    bench_target_init(&load.target, loop, settings->port, settings->backends, settings->body_size);
+    load.random = BENCH_RANDOM_SEED;
+    bench_target_init(&load.target, loop, (uint16_t)settings->port, (unsigned)settings->backends,
+                      settings->body_size);
     load.target.login = settings->login;
     load.target.sources = settings->sources;
     load.target.user = &load;
     load.target.done = settings->rate > 0 ? open_done : closed_done;
     load.clients = calloc(settings->clients, sizeof *load.clients);
-    load.samples = malloc(SAMPLES_MAX * sizeof *load.samples);
-    if (load.clients == NULL || load.samples == NULL) {
+    bench_samples_init(&load.samples);
+    if (load.clients == NULL) {
         bench_die("memory");
     }
     load.due_ns = bench_now_ns();
@@ -220,87 +194,40 @@ static int run_clients(const struct settings *settings, struct bench_loop *loop)
     return 0;
 }
 
-static _Noreturn void usage(void)
-{
-    fprintf(stderr, "usage: bench-load --port PORT (--serve PORT,PORT,... | --backends N)\n"
-                    "  [--clients 64] [--rate REQUESTS_PER_S] [--warmup-ms 500]\n"
-                    "  [--duration-ms 3000] [--body BYTES] [--cpu-of PID]...\n"
-                    "  [--login] [--sources] [--websockets N]\n"
-                    "--serve runs the backends in this process. --rate makes the loop open.\n"
-                    "--login: clients begin without a cookie, the backends give them one.\n"
-                    "--sources: each client comes from its own address in 127.1.0.0/16.\n");
-    exit(2);
-}
-
-static void parse_option(struct settings *settings, int option, const char *value)
-{
-    switch (option) {
-    case 'p':
-        settings->port = (uint16_t)bench_number("port", value, 1, UINT16_MAX);
-        return;
-    case 's':
-        settings->serve = value;
-        return;
-    case 'n':
-        settings->backends = (unsigned)bench_number("backends", value, 1, BENCH_BACKENDS_MAX);
-        return;
-    case 'c':
-        settings->clients = (unsigned)bench_number("clients", value, 1, CLIENTS_MAX);
-        return;
-    case 'r':
-        settings->rate = bench_number("rate", value, 1, 10000000);
-        return;
-    case 'w':
-        settings->warmup_ns = bench_number("warmup-ms", value, 0, 600000) * NS_PER_MS;
-        return;
-    case 'd':
-        settings->duration_ns = bench_number("duration-ms", value, 1, 600000) * NS_PER_MS;
-        return;
-    case 'b':
-        settings->body_size = bench_number("body", value, BENCH_BODY_SIZE_MIN, BENCH_BODY_SIZE_MAX);
-        return;
-    case 'u':
-        bench_watch_add(&settings->watch, (pid_t)bench_number("cpu-of", value, 1, INT32_MAX));
-        return;
-    case 'l':
-        settings->login = true;
-        return;
-    case 'a':
-        settings->sources = true;
-        return;
-    case 'W':
-        settings->websockets = (unsigned)bench_number("websockets", value, 1, BENCH_WEBSOCKETS_MAX);
-        return;
-    default:
-        usage();
-    }
-}
+static const char usage[] =
+    "usage: bench-load --port PORT (--serve PORT,PORT,... | --backends N)\n"
+    "  [--clients 64] [--rate REQUESTS_PER_S] [--warmup-ms 500]\n"
+    "  [--duration-ms 3000] [--body BYTES] [--cpu-of PID]...\n"
+    "  [--login] [--sources] [--websockets N]\n"
+    "--serve runs the backends in this process. --rate makes the loop open.\n"
+    "--login: clients begin without a cookie, the backends give them one.\n"
+    "--sources: each client comes from its own address in 127.1.0.0/16.\n";
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"port", required_argument, NULL, 'p'},
-                                            {"serve", required_argument, NULL, 's'},
-                                            {"backends", required_argument, NULL, 'n'},
-                                            {"clients", required_argument, NULL, 'c'},
-                                            {"rate", required_argument, NULL, 'r'},
-                                            {"warmup-ms", required_argument, NULL, 'w'},
-                                            {"duration-ms", required_argument, NULL, 'd'},
-                                            {"body", required_argument, NULL, 'b'},
-                                            {"cpu-of", required_argument, NULL, 'u'},
-                                            {"login", no_argument, NULL, 'l'},
-                                            {"sources", no_argument, NULL, 'a'},
-                                            {"websockets", required_argument, NULL, 'W'},
-                                            {0}};
     static struct bench_backend backends[BENCH_BACKENDS_MAX];
     struct settings settings = {.clients = 64,
                                 .warmup_ns = 500ULL * NS_PER_MS,
                                 .duration_ns = 3000ULL * NS_PER_MS,
                                 .body_size = BENCH_BODY_SIZE_DEFAULT,
                                 .serve = ""};
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        parse_option(&settings, option, optarg);
-    }
+    const struct bench_option options[] = {
+        {"port", .number = &settings.port, .low = 1, .high = UINT16_MAX},
+        {"serve", .text = &settings.serve},
+        {"backends", .number = &settings.backends, .low = 1, .high = BENCH_BACKENDS_MAX},
+        {"clients", .number = &settings.clients, .low = 1, .high = CLIENTS_MAX},
+        {"rate", .number = &settings.rate, .low = 1, .high = 10000000},
+        {"warmup-ms", .number = &settings.warmup_ns, .low = 0, .high = 600000, .unit = NS_PER_MS},
+        {"duration-ms", .number = &settings.duration_ns, .low = 1, .high = 600000,
+         .unit = NS_PER_MS},
+        {"body", .number = &settings.body_size, .low = BENCH_BODY_SIZE_MIN,
+         .high = BENCH_BODY_SIZE_MAX},
+        {"cpu-of", .watch = &settings.watch},
+        {"login", .flag = &settings.login},
+        {"sources", .flag = &settings.sources},
+        {"websockets", .number = &settings.websockets, .low = 1, .high = BENCH_WEBSOCKETS_MAX},
+        {0}};
+    bench_options(argc, argv, options, usage);
     struct bench_loop loop;
     bench_loop_init(&loop);
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* or every wait is up to 50 us late */
@@ -309,10 +236,10 @@ int main(int argc, char **argv)
             bench_backends_open(backends, &loop, settings.serve, settings.body_size);
     }
     if (settings.port == 0 || settings.backends == 0) {
-        usage();
+        bench_usage(usage);
     }
     if (settings.websockets > 0) {
-        return bench_websockets_hold(&loop, settings.port, settings.websockets);
+        return bench_websockets_hold(&loop, (uint16_t)settings.port, (unsigned)settings.websockets);
     }
     return run_clients(&settings, &loop);
 }

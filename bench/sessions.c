@@ -1,11 +1,10 @@
 /* bench-sessions: clients of a session store that speaks the protocol of Redis. Closed loop: each
  * sends its next command when the answer is there, as one worker of a web application does. Every
  * answer is looked at. Writes one line of JSON. With --once each session has its turn once. */
-#include "watch.h"
+#include "measure.h"
 #include "wire.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,6 @@ enum {
     CLIENTS_MAX = 1000,
     VALUE_MAX = 64 * 1024,
     REQUEST_MAX = VALUE_MAX + 256,
-    SAMPLES_MAX = 16 * 1024 * 1024,
     KEY_SIZE = 5 + 32, /* "sess:" and 32 digits */
     NS_PER_MS = 1000000,
 };
@@ -26,10 +24,8 @@ enum {
 enum operation { GET, SET, SET_WAIT };
 
 struct settings {
-    uint16_t port;
-    unsigned clients;
+    uint64_t port, clients, value_size;
     enum operation operation;
-    size_t value_size;
     uint64_t first, keys, warmup_ns, duration_ns;
     bool once;
     struct bench_watch watch;
@@ -50,19 +46,9 @@ struct run {
     struct client *clients; /* owned */
     uint64_t start_ns, stop_ns, random, turn;
     uint64_t answers, wrong;
-    uint32_t *samples; /* owned, ns */
-    uint32_t sample_count;
+    struct bench_samples samples;
     unsigned busy;
 };
-
-/* xorshift64* (Vigna 2016). */
-static uint64_t next_random(struct run *run)
-{
-    run->random ^= run->random >> 12;
-    run->random ^= run->random << 25;
-    run->random ^= run->random >> 27;
-    return run->random * 0x2545f4914f6cdd1dULL;
-}
 
 /* Of a session: its number, spread over all bits (splitmix64), and again. */
 static void make_key(uint64_t session, char out[KEY_SIZE + 1])
@@ -150,8 +136,8 @@ static void begin(struct client *client)
         run->busy--;
         return;
     }
-    client->session =
-        settings->first + (settings->once ? run->turn++ : next_random(run) % settings->keys);
+    client->session = settings->first +
+                      (settings->once ? run->turn++ : bench_random(&run->random) % settings->keys);
     client->answer_size = client->request_sent = 0;
     make_request(client);
     client->sent_ns = bench_now_ns();
@@ -168,8 +154,7 @@ static void answered(struct client *client, bool right)
                 (int)(client->answer_size < 80 ? client->answer_size : 80), client->answer);
     if (client->sent_ns >= run->start_ns && client->sent_ns < run->stop_ns) {
         run->answers++;
-        if (run->sample_count < SAMPLES_MAX)
-            run->samples[run->sample_count++] = (uint32_t)(now - client->sent_ns);
+        bench_samples_add(&run->samples, now - client->sent_ns);
     }
     begin(client);
 }
@@ -195,28 +180,17 @@ static void ready(struct bench_handler *handler, uint32_t events)
     }
 }
 
-static int compare(const void *left, const void *right)
-{
-    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-    return (a > b) - (a < b);
-}
-
-static double quantile_us(const struct run *run, double quantile)
-{
-    if (run->sample_count == 0)
-        return 0;
-    return run->samples[(uint32_t)(quantile * (run->sample_count - 1))] / 1e3;
-}
-
 static void print_result(struct run *run, double seconds, double cpu_ns)
 {
-    qsort(run->samples, run->sample_count, sizeof(*run->samples), compare);
+    const struct bench_samples *samples = &run->samples;
+    bench_samples_sort(&run->samples);
     printf("{\"seconds\": %.3f, \"answers\": %lu, \"rate\": %.1f, \"wrong\": %lu, "
            "\"cpu_us\": %.3f, \"latency_us\": {\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, "
            "\"max\": %.1f}}\n",
            seconds, run->answers, (double)run->answers / seconds, run->wrong,
-           run->answers > 0 ? cpu_ns / 1e3 / (double)run->answers : 0, quantile_us(run, 0.5),
-           quantile_us(run, 0.99), quantile_us(run, 0.999), quantile_us(run, 1));
+           run->answers > 0 ? cpu_ns / 1e3 / (double)run->answers : 0,
+           bench_samples_quantile_us(samples, 0.5), bench_samples_quantile_us(samples, 0.99),
+           bench_samples_quantile_us(samples, 0.999), bench_samples_quantile_us(samples, 1));
 }
 
 static void open_clients(struct run *run)
@@ -225,7 +199,7 @@ static void open_clients(struct run *run)
         struct client *client = &run->clients[i];
         client->run = run;
         client->handler.ready = ready;
-        client->handler.fd = bench_connect(run->settings->port, 0);
+        client->handler.fd = bench_connect((uint16_t)run->settings->port, 0);
         bench_loop_add(&run->loop, &client->handler);
         run->busy++;
         begin(client);
@@ -236,10 +210,10 @@ static int run_clients(const struct settings *settings)
 {
     static struct run run;
     run.settings = settings;
-    run.random = 0x9e3779b97f4a7c15ULL;
+    run.random = BENCH_RANDOM_SEED;
     run.clients = calloc(settings->clients, sizeof(*run.clients));
-    run.samples = malloc(SAMPLES_MAX * sizeof(*run.samples));
-    if (run.clients == NULL || run.samples == NULL)
+    bench_samples_init(&run.samples);
+    if (run.clients == NULL)
         bench_die("memory");
     bench_loop_init(&run.loop);
     run.start_ns = bench_now_ns() + settings->warmup_ns;
@@ -255,14 +229,11 @@ static int run_clients(const struct settings *settings)
     return run.wrong > 0;
 }
 
-static _Noreturn void usage(void)
-{
-    fprintf(stderr, "usage: bench-sessions --port PORT [--operation get|set|set-wait] [--once]\n"
-                    "  [--clients 50] [--value 1000] [--first 0] [--keys 10000]\n"
-                    "  [--warmup-ms 500] [--duration-ms 3000] [--cpu-of PID]...\n"
-                    "set-wait: SETEX, and WAIT for one replica. --once: each key once.\n");
-    exit(2);
-}
+static const char usage[] =
+    "usage: bench-sessions --port PORT [--operation get|set|set-wait] [--once]\n"
+    "  [--clients 50] [--value 1000] [--first 0] [--keys 10000]\n"
+    "  [--warmup-ms 500] [--duration-ms 3000] [--cpu-of PID]...\n"
+    "set-wait: SETEX, and WAIT for one replica. --once: each key once.\n";
 
 static enum operation operation_of(const char *word)
 {
@@ -271,70 +242,34 @@ static enum operation operation_of(const char *word)
         if (strcmp(words[i], word) == 0)
             return (enum operation)i;
     }
-    usage();
-}
-
-static void parse_option(struct settings *settings, int option, const char *value)
-{
-    switch (option) {
-    case 'p':
-        settings->port = (uint16_t)bench_number("port", value, 1, UINT16_MAX);
-        return;
-    case 'o':
-        settings->operation = operation_of(value);
-        return;
-    case 'c':
-        settings->clients = (unsigned)bench_number("clients", value, 1, CLIENTS_MAX);
-        return;
-    case 'v':
-        settings->value_size = bench_number("value", value, 1, VALUE_MAX);
-        return;
-    case 'k':
-        settings->keys = bench_number("keys", value, 1, 100000000);
-        return;
-    case 'w':
-        settings->warmup_ns = bench_number("warmup-ms", value, 0, 600000) * NS_PER_MS;
-        return;
-    case 'd':
-        settings->duration_ns = bench_number("duration-ms", value, 1, 600000) * NS_PER_MS;
-        return;
-    case 'u':
-        bench_watch_add(&settings->watch, (pid_t)bench_number("cpu-of", value, 1, INT32_MAX));
-        return;
-    case 'i':
-        settings->first = bench_number("first", value, 0, 100000000);
-        return;
-    case 'n':
-        settings->once = true;
-        return;
-    default:
-        usage();
-    }
+    bench_usage(usage);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"port", required_argument, NULL, 'p'},
-                                            {"operation", required_argument, NULL, 'o'},
-                                            {"clients", required_argument, NULL, 'c'},
-                                            {"value", required_argument, NULL, 'v'},
-                                            {"keys", required_argument, NULL, 'k'},
-                                            {"warmup-ms", required_argument, NULL, 'w'},
-                                            {"duration-ms", required_argument, NULL, 'd'},
-                                            {"cpu-of", required_argument, NULL, 'u'},
-                                            {"first", required_argument, NULL, 'i'},
-                                            {"once", no_argument, NULL, 'n'},
-                                            {0}};
     struct settings settings = {.clients = 50,
                                 .value_size = 1000,
                                 .keys = 10000,
                                 .warmup_ns = 500ULL * NS_PER_MS,
                                 .duration_ns = 3000ULL * NS_PER_MS};
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
-        parse_option(&settings, option, optarg);
+    const char *operation = "get";
+    const struct bench_option options[] = {
+        {"port", .number = &settings.port, .low = 1, .high = UINT16_MAX},
+        {"operation", .text = &operation},
+        {"clients", .number = &settings.clients, .low = 1, .high = CLIENTS_MAX},
+        {"value", .number = &settings.value_size, .low = 1, .high = VALUE_MAX},
+        {"keys", .number = &settings.keys, .low = 1, .high = 100000000},
+        {"warmup-ms", .number = &settings.warmup_ns, .low = 0, .high = 600000, .unit = NS_PER_MS},
+        {"duration-ms", .number = &settings.duration_ns, .low = 1, .high = 600000,
+         .unit = NS_PER_MS},
+        {"cpu-of", .watch = &settings.watch},
+        {"first", .number = &settings.first, .low = 0, .high = 100000000},
+        {"once", .flag = &settings.once},
+        {0}};
+    bench_options(argc, argv, options, usage);
+    settings.operation = operation_of(operation);
     if (settings.port == 0)
-        usage();
+        bench_usage(usage);
     if (settings.once)
         settings.warmup_ns = 0;
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* or every wait is up to 50 us late */
