@@ -210,6 +210,7 @@ static const handle_fn handlers[HF_WIRE_TYPES_MAX] = {
     [HF_WIRE_ANSWER] = hf_home_answer,
     [HF_WIRE_REPLICATE] = hf_backup_replicate,
     [HF_WIRE_NACK] = hf_copies_nack,
+    [HF_WIRE_OFFER] = hf_offer_take,
     [HF_WIRE_DIGEST] = hf_sync_digest,
     [HF_WIRE_DIFFERENT] = hf_sync_different,
     [HF_WIRE_PULL] = hf_sync_pull,
@@ -219,7 +220,7 @@ static const handle_fn handlers[HF_WIRE_TYPES_MAX] = {
 
 static bool has_id(enum hf_wire_type type)
 {
-    return (type >= HF_WIRE_REQUEST && type <= HF_WIRE_NACK) || type == HF_WIRE_PULL;
+    return (type >= HF_WIRE_REQUEST && type <= HF_WIRE_OFFER) || type == HF_WIRE_PULL;
 }
 
 static bool dispatch(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
@@ -330,6 +331,7 @@ void hf_fabric_tick(struct hf_fabric *f, uint64_t now_ms)
     hf_upkeep_sweep(f);
     hf_upkeep_adopt(f);
     hf_upkeep_hand_over(f);
+    hf_offer_tick(f);
     leave(f);
 }
 
