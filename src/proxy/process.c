@@ -2,6 +2,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/telling.h"
 #include "proxy/worker.h"
 #include "upstream/health.h"
 #include "upstream/limit.h"
@@ -23,6 +24,7 @@ struct hf_process {
     hf_process_ended_fn ended;
     void *user;
     struct hf_health_checker *checker; /* owned */
+    struct hf_telling *telling;        /* owned */
     unsigned worker_count, workers_running;
     struct hf_worker *workers[HF_WORKERS_MAX]; /* owned */
     atomic_uint clients;                       /* open client connections of all workers */
@@ -96,6 +98,7 @@ static void worker_ended(void *argument)
     if (--process->workers_running > 0)
         return;
     hf_health_checker_free(&process->checker);
+    hf_telling_free(&process->telling);
     process->ended(process->user);
 }
 
@@ -139,7 +142,9 @@ static void set_connection_limit(struct hf_process *process, const struct hf_con
 static void health_changed(struct hf_server *server, enum hf_health from, enum hf_health to,
                            const char *reason, void *user)
 {
-    (void)user;
+    struct hf_process *process = user;
+    if (process->telling != NULL)
+        hf_telling_look(process->telling);
     if (to == HF_HEALTH_DOWN)
         hf_warning("%s/%s is down: %s; its sessions move to other servers", server->pool,
                    server->name, reason);
@@ -251,6 +256,9 @@ int hf_process_reload(struct hf_process *process, struct hf_config *config,
     result = hf_health_checker_apply(process->checker, config);
     if (result < 0)
         hf_error("health checks keep the old configuration: %s", strerror(-result));
+    result = hf_telling_apply(process->telling, config);
+    if (result < 0)
+        hf_error("agents are told by the old configuration: %s", strerror(-result));
     return 0;
 }
 
@@ -277,6 +285,10 @@ static int start_checks(struct hf_process *process, struct hf_config *config,
         hf_health_checker_new(process->control, health_changed, process, &process->checker);
     if (result == 0)
         result = hf_health_checker_apply(process->checker, config);
+    if (result == 0)
+        result = hf_telling_new(process->control, &process->telling);
+    if (result == 0)
+        result = hf_telling_apply(process->telling, config);
     if (result == 0)
         return 0;
     errno = -result;
@@ -353,7 +365,7 @@ void hf_process_free(struct hf_process **process)
     *process = NULL;
     for (unsigned i = 0; i < one->worker_count; i++)
         hf_worker_free(&one->workers[i]);
-    REQUIRE(one->checker == NULL);
+    REQUIRE(one->checker == NULL && one->telling == NULL);
     hf_config_unref(&one->current.config);
     pthread_mutex_destroy(&one->current.lock);
     one->magic = 0;
