@@ -278,11 +278,11 @@ static void load_generated(struct hf_loader *loader)
     free(path);
 }
 
-static bool has_agents(const struct hf_config *config)
+static bool has_agents(const struct hf_loader *loader)
 {
-    for (unsigned p = 0; p < config->pool_count; p++)
-        for (unsigned i = 0; i < config->pools[p].server_count; i++)
-            if (config->pools[p].servers[i].agent.size != 0)
+    for (unsigned p = 0; p < loader->config->pool_count; p++)
+        for (unsigned i = 0; i < loader->pools[p].server_count; i++)
+            if (loader->pools[p].servers[i].agent.size != 0)
                 return true;
     return false;
 }
@@ -316,6 +316,6 @@ void hf_secrets_load(struct hf_loader *loader)
         load_configured(loader);
     else if (cookie_inserted(loader->config))
         load_generated(loader);
-    if (has_agents(loader->config))
+    if (has_agents(loader))
         load_agent_key(loader);
 }
