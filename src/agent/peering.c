@@ -114,6 +114,13 @@ static size_t link_pull(void *user, unsigned peer, char *out, size_t size)
     return peering->fabric.pull(peering->fabric.user, peer, out, size);
 }
 
+static uint8_t link_know(void *user, struct hf_slice id, uint64_t now_ms)
+{
+    struct hf_peering *peering = user;
+    set_time(peering, now_ms);
+    return peering->fabric.know(peering->fabric.user, id, now_ms);
+}
+
 static void wake(void *user, unsigned peer)
 {
     struct hf_peering *peering = user;
@@ -219,7 +226,8 @@ static int make_replicated(struct hf_peering *peering, const struct hf_peering_s
 static int make_links(struct hf_peering *peering, uint64_t incarnation)
 {
     const struct hf_agent_replication *configuration = peering->configuration;
-    const struct hf_links_host host = {peering, link_up, link_down, link_receive, link_pull};
+    const struct hf_links_host host = {peering,      link_up,   link_down,
+                                       link_receive, link_pull, link_know};
     const struct hf_links_settings links = {
         .rank = &peering->rank,
         .addresses = peering->addresses,

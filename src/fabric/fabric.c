@@ -358,6 +358,20 @@ bool hf_fabric_left(const struct hf_fabric *f)
     return true;
 }
 
+enum hf_fabric_knowledge hf_fabric_know(struct hf_fabric *f, struct hf_slice id, uint64_t now_ms)
+{
+    enum hf_fabric_knowledge knowledge = HF_FABRIC_KNOWS_NOTHING;
+    REQUIRE(id.size > 0 && id.size <= HF_WIRE_ID_MAX);
+    enter(f, now_ms);
+    uint64_t hash = hf_rank_hash(id);
+    const struct hf_fabric_record *record = hf_record_find(f, id, hash);
+    if (hf_fabric_serves(f, record, hash, f->now_ms) && record->version.sequence > 0)
+        knowledge = record->version.birth < record->version.epoch ? HF_FABRIC_KNOWS_OLD
+                                                                  : HF_FABRIC_KNOWS_NEW;
+    leave(f);
+    return knowledge;
+}
+
 bool hf_fabric_ready(const struct hf_fabric *f)
 {
     return f->status == HF_PEER_READY;

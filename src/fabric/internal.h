@@ -203,10 +203,10 @@ struct hf_fabric {
     uint32_t outage;                    /* counts nodes that fell silent */
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
     bool adopting, handed_over, left_behind;
-    bool drains;            /* we own as little as we can */
-    bool offered;           /* in the present round something was */
+    bool drains;  /* we own as little as we can */
+    bool offered; /* in the present round something was */
     uint64_t offer_cursor, offer_ms;
-    unsigned taking;        /* operations that take what was offered */
+    unsigned taking; /* operations that take what was offered */
     struct hf_survey survey;
 };
 

@@ -35,8 +35,8 @@ void hf_link_tells(struct hf_link *link, const struct hf_wire_message *teller)
 {
     struct hf_links *links = link->links;
     struct hf_wire_message ours = hf_link_hello(link);
-    bool fits = teller->protocol_min <= ours.protocol_max &&
-                teller->protocol_max >= ours.protocol_min;
+    bool fits =
+        teller->protocol_min <= ours.protocol_max && teller->protocol_max >= ours.protocol_min;
     if (!fits || !hf_hello_proved(links->key, teller, &ours, teller->nonce)) {
         hf_link_refuse_aloud(link, fits ? HF_HELLO_PROOF : HF_HELLO_PROTOCOL);
         return;
@@ -119,6 +119,26 @@ static bool take_tell(struct hf_link *link, const struct hf_wire_message *tell)
     return true;
 }
 
+static void answer(struct hf_link *link, const struct hf_wire_message *ask)
+{
+    const struct hf_links *links = link->links;
+    struct hf_wire_message known = {.type = HF_WIRE_KNOWN, .number = ask->number};
+    if (links->host.know != NULL)
+        known.status = links->host.know(links->host.user, ask->id, hf_loop_now_ms(links->loop));
+    hf_link_say(link, &known);
+}
+
+/* False: a proxy says no such thing. */
+static bool take(struct hf_link *link, const struct hf_wire_message *message)
+{
+    if (message->type == HF_WIRE_ASK && message->id.size > 0) {
+        hf_link_count(link->links, HF_LINK_COUNT_ASKED);
+        answer(link, message);
+        return true;
+    }
+    return message->type == HF_WIRE_TELL && take_tell(link, message);
+}
+
 static bool take_words(struct hf_link *link)
 {
     struct hf_wire_message message;
@@ -126,7 +146,7 @@ static bool take_words(struct hf_link *link)
     enum hf_wire_verdict verdict;
     while ((verdict = hf_wire_decode(hf_conn_input(&link->conn), TELL_FRAME_MAX, &message,
                                      &used)) == HF_WIRE_DONE) {
-        if (message.type != HF_WIRE_TELL || !take_tell(link, &message))
+        if (!take(link, &message))
             return false;
         hf_conn_consume(&link->conn, used);
         wait_for_word(link);

@@ -38,6 +38,8 @@ struct hf_links_host {
     /* Writes waiting frames, whole ones, into out[size]; answers how many bytes. With
      * HF_BUFFER_SIZE of room it answers 0 only when nothing waits. */
     size_t (*pull)(void *user, unsigned peer, char *out, size_t size);
+    /* A proxy asks: enum hf_fabric_knowledge of a session. NULL: nothing is known. */
+    uint8_t (*know)(void *user, struct hf_slice id, uint64_t now_ms);
 };
 
 struct hf_links_settings {

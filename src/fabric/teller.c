@@ -1,6 +1,7 @@
 #include "fabric/teller.h"
 #include "base/assert.h"
 #include "base/rng.h"
+#include "fabric/fabric.h"
 #include "fabric/hello.h"
 #include "net/conn.h"
 #include <errno.h>
@@ -18,6 +19,14 @@ enum step {
     SAID,       /* the timer says it again */
 };
 
+struct ask { /* sent, or to be sent when there is a connection */
+    struct hf_list node;
+    uint64_t number, begun_ms;
+    uint8_t tag;
+    uint16_t size;
+    char id[];
+};
+
 struct words { /* owned bytes */
     bool drains;
     size_t size;
@@ -29,6 +38,7 @@ struct hf_teller {
     enum step step;
     bool open; /* the connection's memory is in use */
     bool freed;
+    bool rests; /* until the next try */
     bool waits;
     struct hf_conn conn;
     struct hf_timer timer;
@@ -38,7 +48,10 @@ struct hf_teller {
     struct hf_teller_host host;
     struct hf_rng rng;
     unsigned retry_ms;
-    uint64_t number; /* of what is said */
+    uint64_t number;     /* of what is said or asked last */
+    uint64_t said;       /* of what is said, if its TOLD is to come */
+    struct hf_list asks; /* oldest first */
+    unsigned ask_count;
     struct words words, told;
     uint8_t key[HF_HELLO_KEY_SIZE];
 };
@@ -77,20 +90,39 @@ static int copy(struct words *to, const struct hf_teller_words *from)
     return 0;
 }
 
+static void answer(struct hf_teller *teller, struct ask *ask, uint8_t knowledge)
+{
+    uint8_t tag = ask->tag;
+    hf_list_remove(&ask->node);
+    teller->ask_count--;
+    free(ask);
+    teller->host.known(teller->host.user, tag, knowledge);
+}
+
+static struct ask *oldest(const struct hf_teller *teller)
+{
+    return hf_list_empty(&teller->asks) ? NULL
+                                        : hf_container_of(teller->asks.next, struct ask, node);
+}
+
 static void part(struct hf_teller *teller)
 {
     hf_timer_cancel(hf_loop_timers(teller->loop), &teller->timer);
     teller->step = APART;
+    teller->rests = false;
     if (teller->open)
         hf_conn_close(&teller->conn);
 }
 
-/* An agent that heard nothing for a while forgets what it was told: to tell it that there is nothing
- * to tell is not worth another try. */
-static void failed(struct hf_teller *teller, const char *why)
+/* An agent that heard nothing for a while forgets what it was told: to tell it that there is
+ * nothing to tell is not worth another try. */
+static void failed_as(struct hf_teller *teller, const char *why, bool refused)
 {
     struct hf_teller_words none = {0};
+    struct ask *ask;
     part(teller);
+    while ((ask = oldest(teller)) != NULL)
+        answer(teller, ask, HF_FABRIC_KNOWS_NOTHING);
     teller->waits = !silent(&teller->words);
     if (!teller->waits) {
         (void)copy(&teller->told, &none);
@@ -100,7 +132,13 @@ static void failed(struct hf_teller *teller, const char *why)
     teller->retry_ms = 2 * teller->retry_ms < HF_TELLER_RETRY_MS_MAX ? 2 * teller->retry_ms
                                                                      : HF_TELLER_RETRY_MS_MAX;
     set_timer(teller, wait_ms);
-    teller->host.failed(teller->host.user, why);
+    teller->rests = true;
+    teller->host.failed(teller->host.user, why, refused);
+}
+
+static void failed(struct hf_teller *teller, const char *why)
+{
+    failed_as(teller, why, false);
 }
 
 static void failed_by(struct hf_teller *teller, int error)
@@ -128,6 +166,7 @@ static bool send_message(struct hf_teller *teller, const struct hf_wire_message 
 static void say(struct hf_teller *teller)
 {
     struct hf_wire_message tell = {.type = HF_WIRE_TELL, .number = ++teller->number};
+    teller->said = tell.number;
     tell.flags = teller->words.drains ? HF_WIRE_TELL_DRAINS : 0;
     tell.bytes = hf_slice((const char *)teller->words.dead, teller->words.size);
     if (!send_message(teller, &tell))
@@ -136,15 +175,38 @@ static void say(struct hf_teller *teller)
     set_timer(teller, HF_TELLER_PATIENCE_MS);
 }
 
+static bool send_ask(struct hf_teller *teller, struct ask *ask)
+{
+    struct hf_wire_message m = {.type = HF_WIRE_ASK, .number = ++teller->number};
+    ask->number = m.number;
+    m.id = hf_slice(ask->id, ask->size);
+    return send_message(teller, &m);
+}
+
+/* On a new connection. */
+static void say_all(struct hf_teller *teller)
+{
+    say(teller);
+    for (struct hf_list *node = teller->asks.next; node != &teller->asks; node = node->next)
+        if (teller->step == APART || !send_ask(teller, hf_container_of(node, struct ask, node)))
+            return; /* and they are answered */
+}
+
+static void take_known(struct hf_teller *teller, const struct hf_wire_message *known)
+{
+    struct ask *ask = oldest(teller);
+    if (ask != NULL && ask->number == known->number)
+        answer(teller, ask, known->status);
+}
+
 static void take_hello(struct hf_teller *teller, const struct hf_wire_message *hello)
 {
-    struct hf_wire_message own = {.type = HF_WIRE_TELLER,
-                                  .protocol_min = HF_WIRE_PROTOCOL,
-                                  .protocol_max = HF_WIRE_PROTOCOL};
+    struct hf_wire_message own = {
+        .type = HF_WIRE_TELLER, .protocol_min = HF_WIRE_PROTOCOL, .protocol_max = HF_WIRE_PROTOCOL};
     if (hf_hello_prove(teller->key, &own, hello, own.nonce) < 0)
         failed_by(teller, -ENOMEM);
     else if (send_message(teller, &own))
-        say(teller);
+        say_all(teller);
 }
 
 static void take_told(struct hf_teller *teller)
@@ -154,9 +216,7 @@ static void take_told(struct hf_teller *teller)
     teller->waits = false;
     teller->retry_ms = HF_TELLER_RETRY_MS;
     teller->step = SAID;
-    set_timer(teller, HF_TELLER_REPEAT_MS);
-    if (silent(&teller->words))
-        part(teller);
+    set_timer(teller, silent(&teller->words) ? HF_TELLER_LINGER_MS : HF_TELLER_REPEAT_MS);
     if (!news)
         return;
     teller->host.told(teller->host.user, &words, &before);
@@ -169,10 +229,13 @@ static bool take(struct hf_teller *teller, const struct hf_wire_message *message
     if (message->type == HF_WIRE_HELLO && teller->step == GREETING) {
         take_hello(teller, message);
     } else if (message->type == HF_WIRE_TOLD && teller->step == SAYING) {
-        if (message->number == teller->number)
+        if (message->number == teller->said)
             take_told(teller);
+    } else if (message->type == HF_WIRE_KNOWN && teller->step >= SAYING) {
+        take_known(teller, message);
     } else if (message->type == HF_WIRE_BYE && message->status < HF_HELLO_VERDICTS) {
-        failed(teller, hf_hello_reason((enum hf_hello_verdict)message->status));
+        failed_as(teller, hf_hello_reason((enum hf_hello_verdict)message->status),
+                  message->status == HF_HELLO_PROOF);
     } else {
         failed(teller, "it does not speak the peer protocol");
     }
@@ -184,8 +247,8 @@ static void receive(struct hf_teller *teller)
     struct hf_wire_message message;
     size_t used;
     for (;;) {
-        enum hf_wire_verdict verdict = hf_wire_decode(hf_conn_input(&teller->conn),
-                                                      ANSWER_FRAME_MAX, &message, &used);
+        enum hf_wire_verdict verdict =
+            hf_wire_decode(hf_conn_input(&teller->conn), ANSWER_FRAME_MAX, &message, &used);
         if (verdict == HF_WIRE_DONE) {
             hf_conn_consume(&teller->conn, used); /* these messages borrow nothing */
             if (!take(teller, &message))
@@ -233,6 +296,9 @@ static void ready(struct hf_event *event, unsigned bits)
 
 static void wipe(struct hf_teller *teller)
 {
+    struct hf_list *node;
+    while ((node = hf_list_pop_front(&teller->asks)) != NULL)
+        free(hf_container_of(node, struct ask, node));
     free(teller->words.dead);
     free(teller->told.dead);
     explicit_bzero(teller->key, sizeof(teller->key));
@@ -250,12 +316,14 @@ static void closed(struct hf_event *event)
 
 static void connect_to(struct hf_teller *teller)
 {
+    teller->rests = false;
     if (teller->open) { /* the one before goes at the end of the turn */
         set_timer(teller, 1);
         return;
     }
     int fd = hf_connect_start(&teller->address);
-    int result = fd < 0 ? fd : hf_conn_open(&teller->conn, teller->loop, teller->buffers, fd, ready, closed);
+    int result =
+        fd < 0 ? fd : hf_conn_open(&teller->conn, teller->loop, teller->buffers, fd, ready, closed);
     if (result < 0) {
         if (fd >= 0)
             close(fd);
@@ -270,9 +338,14 @@ static void connect_to(struct hf_teller *teller)
 static void expired(struct hf_timer *timer)
 {
     struct hf_teller *teller = hf_container_of(timer, struct hf_teller, timer);
+    const struct ask *ask = oldest(teller);
+    bool late =
+        ask != NULL && hf_loop_now_ms(teller->loop) - ask->begun_ms >= HF_TELLER_PATIENCE_MS;
     if (teller->step == APART)
         connect_to(teller);
-    else if (teller->step == SAID)
+    else if (teller->step == SAID && ask == NULL && silent(&teller->words))
+        part(teller);
+    else if (teller->step == SAID && !late)
         say(teller);
     else
         failed_by(teller, -ETIMEDOUT);
@@ -282,7 +355,8 @@ int hf_teller_new(struct hf_loop *loop, struct hf_buffer_pool *buffers,
                   const struct hf_address *address, const uint8_t *key,
                   const struct hf_teller_host *host, struct hf_teller **ret_teller)
 {
-    REQUIRE(loop != NULL && buffers != NULL && host->told != NULL && host->failed != NULL);
+    REQUIRE(loop != NULL && buffers != NULL && host->told != NULL && host->failed != NULL &&
+            host->known != NULL);
     struct hf_teller *teller = calloc(1, sizeof(*teller));
     if (teller == NULL)
         return -ENOMEM;
@@ -293,6 +367,7 @@ int hf_teller_new(struct hf_loop *loop, struct hf_buffer_pool *buffers,
     teller->host = *host;
     teller->retry_ms = HF_TELLER_RETRY_MS;
     teller->timer.expired = expired;
+    hf_list_init(&teller->asks);
     hf_rng_seed_random(&teller->rng);
     if (key != NULL)
         memcpy(teller->key, key, sizeof(teller->key));
@@ -315,6 +390,27 @@ int hf_teller_say(struct hf_teller *teller, const struct hf_teller_words *words)
     else if (teller->step == APART)
         set_timer(teller, 0);
     return 0;
+}
+
+void hf_teller_ask(struct hf_teller *teller, struct hf_slice id, uint8_t tag)
+{
+    REQUIRE(HF_MAGIC_OK(teller, TELLER_MAGIC) && id.size > 0 && id.size <= HF_WIRE_ID_MAX);
+    struct ask *ask = teller->ask_count < HF_TELLER_ASKS_MAX && !teller->rests
+                          ? malloc(sizeof(*ask) + id.size)
+                          : NULL;
+    if (ask == NULL) {
+        teller->host.known(teller->host.user, tag, HF_FABRIC_KNOWS_NOTHING);
+        return;
+    }
+    *ask = (struct ask){
+        .tag = tag, .size = (uint16_t)id.size, .begun_ms = hf_loop_now_ms(teller->loop)};
+    memcpy(ask->id, id.bytes, id.size);
+    hf_list_push_back(&teller->asks, &ask->node);
+    teller->ask_count++;
+    if (teller->step == APART)
+        set_timer(teller, 0);
+    else if (teller->step >= SAYING && send_ask(teller, ask) && teller->step == SAID)
+        set_timer(teller, HF_TELLER_PATIENCE_MS);
 }
 
 bool hf_teller_waits(const struct hf_teller *teller)

@@ -1,6 +1,7 @@
 /* A proxy's side against real links: what is said, who listens, and what comes of it. */
-#include "fabric/teller.h"
+#include "fabric/fabric.h"
 #include "fabric/links_node.h"
+#include "fabric/teller.h"
 #include <stdio.h>
 #include <unistd.h>
 
@@ -15,9 +16,12 @@ static const struct hf_teller_words nothing, drains = {.drains = true},
 static struct proxy {
     struct hf_teller *teller;
     unsigned told, failed;
+    bool refused;
     char why[80];
     bool drained, was_drained;
     size_t dead;
+    unsigned known;
+    uint8_t tag, knowledge;
 } proxies[PROXIES];
 
 static void told(void *user, const struct hf_teller_words *words,
@@ -30,19 +34,28 @@ static void told(void *user, const struct hf_teller_words *words,
     proxy->dead = words->size;
 }
 
-static void failed(void *user, const char *why)
+static void failed(void *user, const char *why, bool refused)
 {
     struct proxy *proxy = user;
     proxy->failed++;
+    proxy->refused = refused;
     snprintf(proxy->why, sizeof(proxy->why), "%s", why);
+}
+
+static void known(void *user, uint8_t tag, uint8_t knowledge)
+{
+    struct proxy *proxy = user;
+    proxy->known++;
+    proxy->tag = tag;
+    proxy->knowledge = knowledge;
 }
 
 static void start_proxy(unsigned number, const uint8_t *key)
 {
     struct proxy *proxy = &proxies[number];
-    const struct hf_teller_host host = {proxy, told, failed};
-    assert_int_equal(hf_teller_new(hf_links_nodes.loop, &buffers, &hf_links_nodes.addresses[0],
-                                   key, &host, &proxy->teller),
+    const struct hf_teller_host host = {proxy, told, failed, known};
+    assert_int_equal(hf_teller_new(hf_links_nodes.loop, &buffers, &hf_links_nodes.addresses[0], key,
+                                   &host, &proxy->teller),
                      0);
 }
 
@@ -119,6 +132,7 @@ static void who_comes_later_is_told(void **state)
     start_proxy(0, hf_links_node_settings(0).key);
     say(&drains);
     hf_links_node_until(failed_once); /* nobody listens yet */
+    assert_false(proxies[0].refused);
     hf_links_node_start(0);
     hf_links_node_until(drained_and_told);
     hf_links_node_stop(0);
@@ -136,6 +150,7 @@ static void another_key_is_not_listened_to(void **state)
     say(&drains);
     hf_links_node_until(failed_once);
     assert_string_equal(proxies[0].why, hf_hello_reason(HF_HELLO_PROOF));
+    assert_true(proxies[0].refused);
     assert_true(hf_links_node_counted(0, HF_LINK_COUNT_REFUSED_PROOF) > 0);
     assert_false(drained());
     hf_teller_free(&proxies[0].teller);
@@ -247,6 +262,55 @@ static void a_silent_peer_is_not_taken_for_ended(void **state)
     close(listening);
 }
 
+static bool asked_once(void)
+{
+    return proxies[0].known > 0;
+}
+
+static uint8_t know(void *user, struct hf_slice id, uint64_t now_ms)
+{
+    return hf_slice_equal(id, HF_SLICE("one")) ? HF_FABRIC_KNOWS_OLD : HF_FABRIC_KNOWS_NEW;
+}
+
+static bool all_are_known(void)
+{
+    return proxies[0].known == HF_TELLER_ASKS_MAX + 1;
+}
+
+static void a_question_is_answered(void **state)
+{
+    start_pair();
+    nodes[0].links->host.know = know;
+    hf_teller_ask(proxies[0].teller, HF_SLICE("one"), 2); /* with nothing to say */
+    hf_links_node_until(asked_once);
+    assert_true(proxies[0].tag == 2 && proxies[0].knowledge == HF_FABRIC_KNOWS_OLD);
+    proxies[0].known = 0;
+    for (unsigned i = 0; i < HF_TELLER_ASKS_MAX; i++)
+        hf_teller_ask(proxies[0].teller, HF_SLICE("other"), 1);
+    assert_int_equal(proxies[0].known, 0);
+    hf_teller_ask(proxies[0].teller, HF_SLICE("other"), 3); /* one too many */
+    assert_true(proxies[0].known == 1 && proxies[0].tag == 3);
+    assert_int_equal(proxies[0].knowledge, HF_FABRIC_KNOWS_NOTHING);
+    hf_links_node_until(all_are_known);
+    assert_true(proxies[0].tag == 1 && proxies[0].knowledge == HF_FABRIC_KNOWS_NEW);
+    assert_int_equal(hf_links_node_counted(0, HF_LINK_COUNT_ASKED), 1 + HF_TELLER_ASKS_MAX);
+    hf_links_node_until(nobody_is_connected);
+    assert_int_equal(proxies[0].failed, 0);
+}
+
+static void a_question_to_nobody_is_answered_too(void **state)
+{
+    start_proxy(0, NULL);
+    hf_teller_ask(proxies[0].teller, HF_SLICE("one"), 0);
+    hf_links_node_until(asked_once);
+    assert_int_equal(proxies[0].knowledge, HF_FABRIC_KNOWS_NOTHING);
+    assert_int_equal(proxies[0].failed, 0); /* nothing is to be told */
+    say(&drains);
+    hf_links_node_until(failed_once);
+    hf_teller_ask(proxies[0].teller, HF_SLICE("one"), 0); /* between two tries */
+    assert_int_equal(proxies[0].known, 2);
+}
+
 static bool unknown_counted(void)
 {
     return hf_links_node_counted(0, HF_LINK_COUNT_TOLD_UNKNOWN) > 0;
@@ -306,9 +370,10 @@ static void malformed_words_end_the_connection(void **state)
 /* What was recorded of another connection is worth nothing. */
 static void a_proof_of_another_connection_is_refused(void **state)
 {
-    struct hf_wire_message hello, other, answer, own = {.type = HF_WIRE_TELLER,
-                                                        .protocol_min = HF_WIRE_PROTOCOL,
-                                                        .protocol_max = HF_WIRE_PROTOCOL};
+    struct hf_wire_message hello, other, answer,
+        own = {.type = HF_WIRE_TELLER,
+               .protocol_min = HF_WIRE_PROTOCOL,
+               .protocol_max = HF_WIRE_PROTOCOL};
     hf_links_node_start(0);
     int first = hf_links_node_connect(0), later = hf_links_node_connect(0);
     assert_int_equal(hf_links_node_read(first, &hello), HF_WIRE_HELLO);
@@ -354,6 +419,8 @@ int main(void)
         TELLER_TEST(a_death_that_is_none_changes_nothing),
         TELLER_TEST(an_end_without_a_word_is_seen_at_once),
         TELLER_TEST(a_silent_peer_is_not_taken_for_ended),
+        TELLER_TEST(a_question_is_answered),
+        TELLER_TEST(a_question_to_nobody_is_answered_too),
         TELLER_TEST(names_that_nobody_has_are_counted),
         TELLER_TEST(malformed_words_end_the_connection),
         TELLER_TEST(a_proof_of_another_connection_is_refused),

@@ -27,6 +27,7 @@ struct hf_process {
     struct hf_telling *telling;        /* owned */
     unsigned worker_count, workers_running;
     struct hf_worker *workers[HF_WORKERS_MAX]; /* owned */
+    atomic_uint asking;                        /* questions on their way to the control thread */
     atomic_uint clients;                       /* open client connections of all workers */
     atomic_uint clients_max;                   /* limits.connections, as far as descriptors allow */
     struct {
@@ -108,6 +109,43 @@ void hf_process_worker_ended(struct hf_process *process, struct hf_worker *worke
     REQUIRE(message != NULL);
     *message = (struct ended_message){.process = process, .worker = worker};
     REQUIRE(hf_loop_post(process->control, worker_ended, message) == 0);
+}
+
+struct question {
+    struct hf_process *process;
+    struct hf_address agent;
+    unsigned cause;
+    size_t size;
+    char id[];
+};
+
+static void ask_agent(void *argument)
+{
+    struct question *question = argument;
+    struct hf_process *process = question->process;
+    atomic_fetch_sub_explicit(&process->asking, 1, memory_order_relaxed);
+    hf_telling_ask(process->telling, &question->agent, hf_slice(question->id, question->size),
+                   question->cause);
+    free(question);
+}
+
+bool hf_process_ask_agent(struct hf_process *process, const struct hf_address *agent,
+                          struct hf_slice id, unsigned cause)
+{
+    /* relaxed: a bound, that racing workers may miss by as many as they are */
+    if (atomic_load_explicit(&process->asking, memory_order_relaxed) >= HF_PROCESS_ASKING_MAX)
+        return false;
+    struct question *question = malloc(sizeof(*question) + id.size);
+    if (question == NULL)
+        return false;
+    *question = (struct question){process, *agent, cause, id.size};
+    memcpy(question->id, id.bytes, id.size);
+    atomic_fetch_add_explicit(&process->asking, 1, memory_order_relaxed);
+    if (hf_loop_post(process->control, ask_agent, question) == 0)
+        return true;
+    atomic_fetch_sub_explicit(&process->asking, 1, memory_order_relaxed);
+    free(question);
+    return false;
 }
 
 /* --- limits and health --- */

@@ -2,6 +2,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "fabric/fabric.h"
 #include "fabric/teller.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +15,21 @@ enum { TELLING_MAGIC = 0x544e4c47, BUFFERS_MAX = 1024, BUFFERS_KEPT = 4 };
     ROW(READY, "holdfast_agents_told_total", "what=\"ready\"", "")                                 \
     ROW(DEAD, "holdfast_agents_told_total", "what=\"dead\"", "")                                   \
     ROW(FAILED, "holdfast_agents_tell_failures_total", "",                                         \
-        "Times an agent could not be told; each is tried again.")
+        "Times an agent could not be told; each is tried again.")                                  \
+    ROW(HELD_DOWN, "holdfast_sessions_confirmed_total", "answer=\"held\",cause=\"down\"",          \
+        "What the agent of the server that a session moved to knew of it after its answer.")       \
+    ROW(HELD_MAINTENANCE, "holdfast_sessions_confirmed_total",                                     \
+        "answer=\"held\",cause=\"maintenance\"", "")                                               \
+    ROW(HELD_GONE, "holdfast_sessions_confirmed_total", "answer=\"held\",cause=\"gone\"", "")      \
+    ROW(NEW_DOWN, "holdfast_sessions_confirmed_total", "answer=\"new\",cause=\"down\"", "")        \
+    ROW(NEW_MAINTENANCE, "holdfast_sessions_confirmed_total",                                      \
+        "answer=\"new\",cause=\"maintenance\"", "")                                                \
+    ROW(NEW_GONE, "holdfast_sessions_confirmed_total", "answer=\"new\",cause=\"gone\"", "")        \
+    ROW(UNKNOWN_DOWN, "holdfast_sessions_confirmed_total", "answer=\"unknown\",cause=\"down\"",    \
+        "")                                                                                        \
+    ROW(UNKNOWN_MAINTENANCE, "holdfast_sessions_confirmed_total",                                  \
+        "answer=\"unknown\",cause=\"maintenance\"", "")                                            \
+    ROW(UNKNOWN_GONE, "holdfast_sessions_confirmed_total", "answer=\"unknown\",cause=\"gone\"", "")
 
 enum count {
 #define COUNT_ENUM(id, name, labels, help) COUNT_##id,
@@ -31,7 +46,7 @@ static const struct hf_metric metrics[COUNT_COUNT] = {
 
 enum sight { SIGHT_READY, SIGHT_DRAINS, SIGHT_DEAD };
 
-struct place { /* a server with an agent */
+struct place {                  /* a server with an agent */
     const struct hf_pool *pool; /* borrowed from the snapshot, as the next */
     const struct hf_pool_server *server;
     unsigned listener; /* whose agent it is */
@@ -98,7 +113,8 @@ static void told(void *user, const struct hf_teller_words *words,
     note_dead(listener, words, before);
 }
 
-static void failed(void *user, const char *why)
+/* An agent that ends does so before its server is seen to: only what stays is worth a warning. */
+static void failed(void *user, const char *why, bool refused)
 {
     struct listener *listener = user;
     char address[HF_ADDRESS_TEXT_MAX];
@@ -107,12 +123,23 @@ static void failed(void *user, const char *why)
         return;
     listener->complained = true;
     hf_address_format(&listener->address, address);
-    hf_warning("the agent of %s (%s) cannot be told of drains and deaths: %s; trying again until "
-               "it can%s",
-               listener->name, address, why,
-               listener->telling->config->has_agent_key
-                   ? ""
-                   : "; if it has a peer_key_file, copy that to agents.key in state_dir");
+    hf_log(
+        refused ? HF_LOG_WARNING : HF_LOG_INFO,
+        "the agent of %s (%s) cannot be told of drains and deaths: %s; trying again until it can%s",
+        listener->name, address, why,
+        refused ? "; copy its peer_key_file to agents.key in state_dir, and reload" : "");
+}
+
+static void known(void *user, uint8_t tag, uint8_t knowledge)
+{
+    static const enum count firsts[HF_FABRIC_KNOWLEDGES] = {
+        [HF_FABRIC_KNOWS_NOTHING] = COUNT_UNKNOWN_DOWN,
+        [HF_FABRIC_KNOWS_OLD] = COUNT_HELD_DOWN,
+        [HF_FABRIC_KNOWS_NEW] = COUNT_NEW_DOWN,
+    };
+    struct listener *listener = user;
+    enum count first = knowledge < HF_FABRIC_KNOWLEDGES ? firsts[knowledge] : COUNT_UNKNOWN_DOWN;
+    hf_count(&listener->telling->counts[(unsigned)first + tag]);
 }
 
 /* ---- looking ---- */
@@ -219,7 +246,7 @@ static struct listener *new_listener(struct hf_telling *telling, const struct hf
     struct listener *listener = calloc(1, sizeof(*listener));
     if (listener == NULL)
         return NULL;
-    struct hf_teller_host host = {.user = listener, .told = told, .failed = failed};
+    struct hf_teller_host host = {.user = listener, .told = told, .failed = failed, .known = known};
     listener->telling = telling;
     listener->address = server->agent;
     memcpy(listener->name, server->server->name, sizeof(listener->name));
@@ -244,12 +271,23 @@ struct plan {
     unsigned place_count, listener_count;
 };
 
-static struct listener *known(const struct hf_telling *telling, const struct hf_address *address)
+static struct listener *find(const struct hf_telling *telling, const struct hf_address *address)
 {
     for (unsigned i = 0; i < telling->listener_count; i++)
         if (hf_address_equal(&telling->listeners[i]->address, address))
             return telling->listeners[i];
     return NULL;
+}
+
+void hf_telling_ask(struct hf_telling *telling, const struct hf_address *agent, struct hf_slice id,
+                    unsigned cause)
+{
+    REQUIRE(HF_MAGIC_OK(telling, TELLING_MAGIC) && cause < HF_TELLING_CAUSES);
+    struct listener *listener = find(telling, agent);
+    if (listener != NULL)
+        hf_teller_ask(listener->teller, id, (uint8_t)cause);
+    else /* its server is configured no more */
+        hf_count(&telling->counts[COUNT_UNKNOWN_DOWN + cause]);
 }
 
 static int listener_of(struct hf_telling *telling, const struct hf_config *config,
@@ -259,7 +297,7 @@ static int listener_of(struct hf_telling *telling, const struct hf_config *confi
     for (unsigned i = 0; i < plan->listener_count; i++)
         if (hf_address_equal(&plan->listeners[i]->address, &server->agent))
             return (int)i;
-    struct listener *listener = keeps ? known(telling, &server->agent) : NULL;
+    struct listener *listener = keeps ? find(telling, &server->agent) : NULL;
     if (listener == NULL)
         listener = new_listener(telling, config, server);
     if (listener == NULL)
@@ -320,8 +358,7 @@ int hf_telling_apply(struct hf_telling *telling, struct hf_config *config)
                         .listeners = calloc(count + 1, sizeof(struct listener *))};
     if (plan.places == NULL || plan.listeners == NULL || fill(telling, config, &plan) < 0) {
         free(plan.places);
-        free_rest(plan.listeners, plan.listener_count, telling->listeners,
-                  telling->listener_count);
+        free_rest(plan.listeners, plan.listener_count, telling->listeners, telling->listener_count);
         return -ENOMEM;
     }
     free(telling->places);
