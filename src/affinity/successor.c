@@ -17,14 +17,20 @@ static bool find_value(const struct hf_pool *pool, const struct hf_affinity_requ
     return true;
 }
 
+bool hf_successor_session(const struct hf_pool *pool, const struct hf_affinity_request *request,
+                          struct hf_session_id *ret_id)
+{
+    struct hf_slice value;
+    return pool->agents != NULL && pool->session.name != NULL &&
+           find_value(pool, request, &value) &&
+           hf_session_id_read(pool->session.format, value, ret_id);
+}
+
 void hf_successor_note(const struct hf_pool *pool, const struct hf_affinity_request *request,
                        struct hf_affinity_choice *choice)
 {
-    struct hf_slice value;
     struct hf_session_id id;
-    if (pool->agents == NULL || pool->session.name == NULL || choice->session_hash != 0)
-        return;
-    if (find_value(pool, request, &value) && hf_session_id_read(pool->session.format, value, &id))
+    if (choice->session_hash == 0 && hf_successor_session(pool, request, &id))
         choice->session_hash = hf_rank_hash(hf_slice(id.bytes, id.size));
 }
 

@@ -11,6 +11,10 @@
 #pragma once
 #include "affinity/affinity.h"
 
+/* The id of the session that the request belongs to. False: it is not known, or the pool has no
+ * agents. The head must be there. */
+bool hf_successor_session(const struct hf_pool *pool, const struct hf_affinity_request *request,
+                          struct hf_session_id *ret_id);
 /* Finds the session that the request belongs to, into choice->session_hash, unless it is there or
  * the pool has no agents. Before hf_affinity_next when an attempt failed; the head must be there.
  */
@@ -25,8 +29,7 @@ void hf_successor_choose(const struct hf_pool *pool, const struct hf_affinity_re
                          struct hf_affinity_choice *choice);
 /* Whether the client's session can be had on pool->servers[served] though choice->owner is another:
  * both have agents, whose promise that is. Of an owner that is no longer configured its agent is
- * taken for granted. Nobody is asked: whether the application found it is hf_successor_replaced's,
- * and the agents'. */
+ * taken for granted. Nobody is asked here: see hf_successor_replaced, and proxy/telling.h. */
 bool hf_successor_follows(const struct hf_pool *pool, const struct hf_affinity_choice *choice,
                           int served);
 /* Whether the answer gives the client another session than the one that the request brought: the

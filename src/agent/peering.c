@@ -31,6 +31,7 @@ enum row {
     ROW_UNDER_WAY,
     ROW_READY,
     ROW_COMPLETE,
+    ROW_DRAINS,
     ROWS
 };
 
@@ -51,6 +52,8 @@ static const struct hf_metric metrics[ROWS] = {
     {"holdfast_fabric_ready", "", "1: this node serves; 0: it is joining or leaving.",
      HF_METRIC_GAUGE},
     {"holdfast_fabric_complete", "", "1: every live peer has told all it knows.", HF_METRIC_GAUGE},
+    {"holdfast_fabric_drains", "", "1: a proxy says that this node is to be drained.",
+     HF_METRIC_GAUGE},
 };
 // clang-format on
 
@@ -66,6 +69,7 @@ struct hf_peering {
     struct hf_links *links;                         /* owned */
     struct hf_links_host fabric;                    /* what the links' events go to */
     struct hf_timer tick;
+    bool drains; /* as the fabric was told last */
     hf_peering_left_fn left;
     void *user;
     uint64_t leave_end_ms;
@@ -110,6 +114,13 @@ static size_t link_pull(void *user, unsigned peer, char *out, size_t size)
     return peering->fabric.pull(peering->fabric.user, peer, out, size);
 }
 
+static uint8_t link_know(void *user, struct hf_slice id, uint64_t now_ms)
+{
+    struct hf_peering *peering = user;
+    set_time(peering, now_ms);
+    return peering->fabric.know(peering->fabric.user, id, now_ms);
+}
+
 static void wake(void *user, unsigned peer)
 {
     struct hf_peering *peering = user;
@@ -135,11 +146,24 @@ static void leave_over(struct hf_peering *peering, bool done)
     left(peering->user);
 }
 
+/* What proxies say, once a tick is soon enough. */
+static void heed_proxies(struct hf_peering *peering, uint64_t now_ms)
+{
+    bool drains = hf_links_drains(peering->links);
+    if (drains == peering->drains)
+        return;
+    peering->drains = drains;
+    hf_fabric_drain(hf_replicated_fabric(peering->replicated), drains, now_ms);
+    hf_info(drains ? "a proxy drains this agent's server: its sessions go to other agents"
+                   : "this agent's server is drained no longer: it gets sessions again");
+}
+
 static void tick(struct hf_timer *timer)
 {
     struct hf_peering *peering = hf_container_of(timer, struct hf_peering, tick);
     uint64_t now_ms = hf_loop_now_ms(peering->loop);
     set_time(peering, now_ms);
+    heed_proxies(peering, now_ms);
     hf_replicated_tick(peering->replicated, now_ms);
     hf_timer_set(hf_loop_timers(peering->loop), timer, now_ms + HF_FABRIC_TICK_MS);
     if (peering->left == NULL)
@@ -202,7 +226,8 @@ static int make_replicated(struct hf_peering *peering, const struct hf_peering_s
 static int make_links(struct hf_peering *peering, uint64_t incarnation)
 {
     const struct hf_agent_replication *configuration = peering->configuration;
-    const struct hf_links_host host = {peering, link_up, link_down, link_receive, link_pull};
+    const struct hf_links_host host = {peering,      link_up,   link_down,
+                                       link_receive, link_pull, link_know};
     const struct hf_links_settings links = {
         .rank = &peering->rank,
         .addresses = peering->addresses,
@@ -334,6 +359,7 @@ void hf_peering_publish(struct hf_peering *peering)
     put(peering, ROW_MALFORMED, own.malformed);
     put(peering, ROW_REFUSED, own.refused);
     put(peering, ROW_UNDER_WAY, own.under_way);
+    put(peering, ROW_DRAINS, peering->drains);
     put(peering, ROW_READY, hf_fabric_ready(fabric));
     put(peering, ROW_COMPLETE, hf_fabric_ready(fabric) && hf_fabric_complete(fabric));
     for (unsigned i = 0; i < peering->configuration->peer_count; i++) {
@@ -357,6 +383,11 @@ bool hf_peering_ready(const struct hf_peering *peering)
 bool hf_peering_complete(const struct hf_peering *peering)
 {
     return get(peering, ROW_COMPLETE) != 0;
+}
+
+bool hf_peering_drains(const struct hf_peering *peering)
+{
+    return get(peering, ROW_DRAINS) != 0;
 }
 
 bool hf_peering_linked(const struct hf_peering *peering, unsigned place)

@@ -49,5 +49,6 @@ void hf_peering_publish(struct hf_peering *peering);
 /* Any thread. */
 bool hf_peering_ready(const struct hf_peering *peering);    /* hf_fabric_ready */
 bool hf_peering_complete(const struct hf_peering *peering); /* hf_fabric_complete */
+bool hf_peering_drains(const struct hf_peering *peering);   /* a proxy drains its server */
 /* Whether the link to the peer at this place of config->replication.peers is up. */
 bool hf_peering_linked(const struct hf_peering *peering, unsigned place);

@@ -135,10 +135,10 @@ static json_t *replication_document(const struct program *program)
     const struct hf_peering *peering = hf_agent_peering(program->agent);
     if (peering == NULL)
         return json_null();
-    return json_pack("{s:s, s:b, s:b, s:i, s:o}", "self",
+    return json_pack("{s:s, s:b, s:b, s:b, s:i, s:o}", "self",
                      replication->peers[replication->self].name, "ready", hf_peering_ready(peering),
-                     "complete", hf_peering_complete(peering), "backups", (int)replication->backups,
-                     "peers", peers_document(program));
+                     "complete", hf_peering_complete(peering), "drains", hf_peering_drains(peering),
+                     "backups", (int)replication->backups, "peers", peers_document(program));
 }
 
 static const char *mode_word(const struct program *program)

@@ -278,6 +278,33 @@ static void load_generated(struct hf_loader *loader)
     free(path);
 }
 
+static bool has_agents(const struct hf_loader *loader)
+{
+    for (unsigned p = 0; p < loader->config->pool_count; p++)
+        for (unsigned i = 0; i < loader->pools[p].server_count; i++)
+            if (loader->pools[p].servers[i].agent.size != 0)
+                return true;
+    return false;
+}
+
+/* The agents' peer key, where it was put; without it those that have one are told nothing. */
+static void load_agent_key(struct hf_loader *loader)
+{
+    struct hf_config *config = loader->config;
+    const struct hf_yaml *state_dir = hf_yaml_get(loader->root, "state_dir");
+    char *path = NULL;
+    if (config->state_dir == NULL || asprintf(&path, "%s/agents.key", config->state_dir) < 0) {
+        loader->out_of_memory = true;
+        return;
+    }
+    int rc = read_key(path, config->agent_key);
+    bool hidden = rc == -EACCES && !loader->generate_keys; /* a mere check, by another user */
+    config->has_agent_key = rc == 0;
+    if (rc != 0 && rc != -ENOENT && rc != -ENOTDIR && !hidden)
+        tell_key(loader, state_dir ? state_dir->line : 0, path, rc, "peer key");
+    free(path);
+}
+
 void hf_secrets_load(struct hf_loader *loader)
 {
     REQUIRE(loader->config->cookie_key_count == 0);
@@ -289,4 +316,6 @@ void hf_secrets_load(struct hf_loader *loader)
         load_configured(loader);
     else if (cookie_inserted(loader->config))
         load_generated(loader);
+    if (has_agents(loader))
+        load_agent_key(loader);
 }

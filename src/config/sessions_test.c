@@ -1,11 +1,15 @@
 /* Sessions and agents of a pool, from the file to the snapshot. */
 #include "config/config.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -99,11 +103,60 @@ static void a_pool_has_so_many_agents_and_no_more(void **state)
     hf_config_report_fini(&report);
 }
 
+/* 0, or what is wrong. */
+static const char *load_key(const char *folder, bool runs, struct hf_config **ret_config)
+{
+    static char told[1000];
+    struct hf_config_report report;
+    write_pool("", 2);
+    append("state_dir: %s\n", folder);
+    *ret_config = NULL;
+    if (hf_config_load_text(hf_slice_text(text), "x", runs, ret_config, &report) == 0)
+        return NULL;
+    snprintf(told, sizeof(told), "%s", report.messages[0].text);
+    hf_config_report_fini(&report);
+    return told;
+}
+
+static void write_key(const char *path, const char *key, unsigned mode)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, key, strlen(key)), strlen(key));
+    assert_int_equal(fchmod(fd, mode), 0);
+    close(fd);
+}
+
+static void the_key_of_agents_is_read_where_it_was_put(void **state)
+{
+    (void)state;
+    static const char key[] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
+    char folder[] = "/tmp/holdfast-agents-XXXXXX", path[64];
+    struct hf_config *config;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/agents.key", folder);
+    assert_null(load_key(folder, true, &config));
+    assert_false(config->has_agent_key);
+    hf_config_unref(&config);
+    write_key(path, "not a key", 0600);
+    assert_non_null(strstr(load_key(folder, true, &config), "is no peer key: write 64 hex digits"));
+    write_key(path, key, 0644);
+    assert_non_null(strstr(load_key(folder, true, &config), "can be read by everyone: chmod 600"));
+    write_key(path, key, 0600);
+    assert_null(load_key(folder, false, &config));
+    assert_true(config->has_agent_key);
+    assert_int_equal(config->agent_key[1], 0x11);
+    hf_config_unref(&config);
+    unlink(path);
+    rmdir(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_format_is_known_by_its_word),
         cmocka_unit_test(agents_need_no_session_and_a_pool_no_agents),
+        cmocka_unit_test(the_key_of_agents_is_read_where_it_was_put),
         cmocka_unit_test(a_pool_has_so_many_agents_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,6 +131,7 @@ void hf_cluster_start(struct hf_cluster *cluster, unsigned number)
     node->cluster = cluster;
     node->number = number;
     node->paused = node->leaving = false;
+    node->drained_ms = 0;
     node->wakes = 0;
     memset(node->values, 0, sizeof(node->values));
     struct hf_fabric_store store =

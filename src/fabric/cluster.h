@@ -32,6 +32,7 @@ struct hf_cluster_node {
     unsigned number;
     bool paused, leaving;
     uint64_t resume_ms, ended_ms;
+    uint64_t drained_ms;                                 /* to be drained until then; 0 = not */
     unsigned wakes;                                      /* bit a peer */
     struct hf_cluster_value values[HF_CLUSTER_SESSIONS]; /* of the toy */
     struct hf_store *store;                              /* owned; else */
@@ -86,6 +87,7 @@ struct hf_cluster_options {
     bool narrow;                              /* queues that hold little */
     bool steady;                              /* no message takes longer than others */
     bool moves, crashes, pauses, joins, cuts; /* what may happen */
+    bool drains; /* beside what else happens nodes are drained for a while */
     bool evicts; /* nothing else does: stores drop copies, as if they were full */
     bool severs; /* nothing else does: links of a node are cut, and soon it is killed */
     unsigned duration_ms;

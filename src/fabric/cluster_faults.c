@@ -7,6 +7,8 @@ enum {
     CALM_MS = 4000,
     CUT_MS_MAX = 4000,
     PAUSE_MS_MAX = 4000,
+    DRAINS = 1500, /* once in so many ms a node is drained, */
+    DRAIN_MS_MAX = 6000,
     SEVERED_MS = 50,
     SEVERED_MS_MAX = 200
 };
@@ -176,8 +178,28 @@ static void evict(struct hf_cluster *cluster)
     hf_cluster_evict(node, session);
 }
 
+/* An operator drains a node, or takes that back. */
+static void drain(struct hf_cluster *cluster)
+{
+    struct hf_slice none = {0};
+    for (unsigned i = 0; i < cluster->options.nodes; i++) {
+        struct hf_cluster_node *node = &cluster->nodes[i];
+        bool able = node->fabric != NULL && !node->paused;
+        bool begins = able && node->drained_ms == 0 && draw(cluster, DRAINS) == 0;
+        bool ends = able && node->drained_ms != 0 && cluster->now_ms >= node->drained_ms;
+        if (!begins && !ends)
+            continue;
+        hf_cluster_trace(cluster, none, begins ? "drain" : "drained", i, 0);
+        cluster->faults++;
+        node->drained_ms = begins ? cluster->now_ms + 50 + draw(cluster, DRAIN_MS_MAX) : 0;
+        hf_fabric_drain(node->fabric, begins, cluster->now_ms);
+    }
+}
+
 void hf_cluster_faults(struct hf_cluster *cluster)
 {
+    if (cluster->options.drains)
+        drain(cluster);
     if (cluster->options.evicts && draw(cluster, 30) == 0)
         evict(cluster);
     if (cluster->heal_ms != 0 && cluster->now_ms >= cluster->heal_ms)

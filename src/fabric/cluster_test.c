@@ -202,6 +202,25 @@ static void nodes_leave_and_join(void **state)
             (struct hf_cluster_options){.moves = true, .joins = true, .duration_ms = 15000});
 }
 
+static void nodes_are_drained(void **state)
+{
+    run_all("draining", (struct hf_cluster_options){
+                            .moves = true, .drains = true, .steady = true, .duration_ms = 15000});
+    assert_true(sums.counts.offered > 0 && sums.counts.taken > 0);
+    assert_int_equal(sums.done[HF_FABRIC_UNSURE], 0); /* as without */
+}
+
+static void nodes_are_drained_and_crash(void **state)
+{
+    run_all("draining among faults", (struct hf_cluster_options){.moves = true,
+                                                                 .drains = true,
+                                                                 .crashes = true,
+                                                                 .pauses = true,
+                                                                 .joins = true,
+                                                                 .duration_ms = 25000});
+    assert_true(sums.counts.taken > 0 && sums.counts.promotions > 0);
+}
+
 static void queues_fill(void **state)
 {
     run_all(
@@ -248,6 +267,8 @@ int main(void)
         cmocka_unit_test(the_links_of_a_node_are_cut_before_it_is_killed),
         cmocka_unit_test(nodes_stop_and_wake),
         cmocka_unit_test(nodes_leave_and_join),
+        cmocka_unit_test(nodes_are_drained),
+        cmocka_unit_test(nodes_are_drained_and_crash),
         cmocka_unit_test(queues_fill),
         cmocka_unit_test(the_network_parts_and_the_minority_refuses),
         cmocka_unit_test(the_network_parts_and_both_sides_serve),

@@ -206,9 +206,21 @@ void hf_home_adopt(struct hf_fabric *f, struct hf_fabric_record *record, struct 
     note(f, record, hash, grant.base);
 }
 
+/* Who only wants to own it asks for nothing to be executed. */
+static bool refuses_to_move(struct hf_fabric *f, struct hf_activity *activity,
+                            const struct hf_request *request)
+{
+    if (request->size > 0)
+        return false;
+    hf_home_reply(f, hf_activity_id(activity), request->origin, request->number, HF_FABRIC_UNSURE);
+    return true;
+}
+
 static void execute_here(struct hf_fabric *f, struct hf_activity *activity,
                          struct hf_fabric_record *record, const struct hf_request *request)
 {
+    if (refuses_to_move(f, activity, request))
+        return;
     struct hf_wire_message m = {.number = request->number, .flags = request->flags};
     m.id = hf_activity_id(activity);
     m.bytes = hf_slice(request->bytes, request->size);
@@ -261,7 +273,8 @@ static enum hf_decision decide_elsewhere(struct hf_fabric *f, struct hf_activity
         start_transfer(f, activity, record, request->origin);
         return HF_DECISION_WAIT;
     }
-    if (hf_relay_send(f, hf_activity_id(activity), record->owner, request))
+    if (refuses_to_move(f, activity, request) ||
+        hf_relay_send(f, hf_activity_id(activity), record->owner, request))
         return HF_DECISION_MADE;
     return HF_DECISION_WAIT; /* for a link, or for room in its queue */
 }

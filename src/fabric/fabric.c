@@ -210,6 +210,7 @@ static const handle_fn handlers[HF_WIRE_TYPES_MAX] = {
     [HF_WIRE_ANSWER] = hf_home_answer,
     [HF_WIRE_REPLICATE] = hf_backup_replicate,
     [HF_WIRE_NACK] = hf_copies_nack,
+    [HF_WIRE_OFFER] = hf_offer_take,
     [HF_WIRE_DIGEST] = hf_sync_digest,
     [HF_WIRE_DIFFERENT] = hf_sync_different,
     [HF_WIRE_PULL] = hf_sync_pull,
@@ -219,7 +220,7 @@ static const handle_fn handlers[HF_WIRE_TYPES_MAX] = {
 
 static bool has_id(enum hf_wire_type type)
 {
-    return (type >= HF_WIRE_REQUEST && type <= HF_WIRE_NACK) || type == HF_WIRE_PULL;
+    return (type >= HF_WIRE_REQUEST && type <= HF_WIRE_OFFER) || type == HF_WIRE_PULL;
 }
 
 static bool dispatch(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
@@ -330,6 +331,7 @@ void hf_fabric_tick(struct hf_fabric *f, uint64_t now_ms)
     hf_upkeep_sweep(f);
     hf_upkeep_adopt(f);
     hf_upkeep_hand_over(f);
+    hf_offer_tick(f);
     leave(f);
 }
 
@@ -354,6 +356,20 @@ bool hf_fabric_left(const struct hf_fabric *f)
             return false;
     }
     return true;
+}
+
+enum hf_fabric_knowledge hf_fabric_know(struct hf_fabric *f, struct hf_slice id, uint64_t now_ms)
+{
+    enum hf_fabric_knowledge knowledge = HF_FABRIC_KNOWS_NOTHING;
+    REQUIRE(id.size > 0 && id.size <= HF_WIRE_ID_MAX);
+    enter(f, now_ms);
+    uint64_t hash = hf_rank_hash(id);
+    const struct hf_fabric_record *record = hf_record_find(f, id, hash);
+    if (hf_fabric_serves(f, record, hash, f->now_ms) && record->version.sequence > 0)
+        knowledge = record->version.birth < record->version.epoch ? HF_FABRIC_KNOWS_OLD
+                                                                  : HF_FABRIC_KNOWS_NEW;
+    leave(f);
+    return knowledge;
 }
 
 bool hf_fabric_ready(const struct hf_fabric *f)

@@ -95,6 +95,7 @@ struct hf_fabric_op {
     bool yielded; /* its record was handed over with it: whoever owns that now has it */
     bool guards;  /* nobody confirmed a write that was answered UNSURE: keeps it from readers */
     bool missed;  /* a node that is to hold it could not be told */
+    bool takes;   /* to own the record is all it asks for: nothing is executed */
     uint8_t need_count, origin;
     uint64_t hash, number, deadline_ms, executed_ms;
     uint64_t told[HF_RANK_NODES_MAX / 64]; /* nodes it was sent to, over links that still stand */
@@ -212,6 +213,21 @@ size_t hf_fabric_pull(struct hf_fabric *fabric, unsigned peer, char *out, size_t
 /* Begins a planned end: owned records are handed over. Then wait for hf_fabric_left. */
 void hf_fabric_leave(struct hf_fabric *fabric, uint64_t now_ms);
 bool hf_fabric_left(const struct hf_fabric *fabric);
+
+/* While it is to be drained a node hands what it owns to others, bit by bit, and acquires nothing;
+ * it serves its clients by asking the owners, and stays home and backup. So its end moves nothing.
+ */
+void hf_fabric_drain(struct hf_fabric *fabric, bool drains, uint64_t now_ms);
+
+/* What this node knows of a record by itself: it asks nobody and changes nothing. */
+enum hf_fabric_knowledge {
+    HF_FABRIC_KNOWS_NOTHING, /* it does not own it, or not for certain */
+    HF_FABRIC_KNOWS_OLD,     /* it owns it, and it was made under an owner before */
+    HF_FABRIC_KNOWS_NEW,     /* it owns it, and it was made under this one */
+    HF_FABRIC_KNOWLEDGES,
+};
+enum hf_fabric_knowledge hf_fabric_know(struct hf_fabric *fabric, struct hf_slice id,
+                                        uint64_t now_ms);
 
 /* This node grants and answers misses; false while it is joining. */
 bool hf_fabric_ready(const struct hf_fabric *fabric);

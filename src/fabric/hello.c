@@ -38,9 +38,14 @@ int hf_hello_prove(const uint8_t key[HF_HELLO_KEY_SIZE], const struct hf_wire_me
                    const struct hf_wire_message *verifier, uint8_t ret_proof[HF_WIRE_NONCE_SIZE])
 {
     enum { HELLO_MAX = 128 };
+    static const uint8_t no_nonce[HF_WIRE_NONCE_SIZE];
     char text[2 * HELLO_MAX];
-    size_t size = hf_wire_encode(prover, text, HELLO_MAX);
-    REQUIRE(prover->type == HF_WIRE_HELLO && verifier->type == HF_WIRE_HELLO && size > 0);
+    struct hf_wire_message own = *prover;
+    if (own.type == HF_WIRE_TELLER) /* its nonce is the proof */
+        memcpy(own.nonce, no_nonce, sizeof(own.nonce));
+    size_t size = hf_wire_encode(&own, text, HELLO_MAX);
+    REQUIRE((own.type == HF_WIRE_HELLO || own.type == HF_WIRE_TELLER) && size > 0);
+    REQUIRE(verifier->type == HF_WIRE_HELLO);
     size += hf_wire_encode(verifier, text + size, HELLO_MAX);
     unsigned written = 0;
     if (HMAC(EVP_sha256(), key, HF_HELLO_KEY_SIZE, (const unsigned char *)text, size, ret_proof,

@@ -23,7 +23,8 @@ const char *hf_hello_reason(enum hf_hello_verdict verdict);
 enum hf_hello_verdict hf_hello_judge(const struct hf_wire_message *ours,
                                      const struct hf_wire_message *theirs, unsigned node_count,
                                      uint8_t *ret_protocol);
-/* What `prover` sends after the HELLOs. 0, or -ENOMEM from the library. */
+/* What `prover` sends after the HELLOs. 0, or -ENOMEM from the library. A TELLER, which answers a
+ * HELLO instead, has its proof for a nonce, and is signed as if that were zeros. */
 int hf_hello_prove(const uint8_t key[HF_HELLO_KEY_SIZE], const struct hf_wire_message *prover,
                    const struct hf_wire_message *verifier, uint8_t ret_proof[HF_WIRE_NONCE_SIZE]);
 /* Compares in constant time. */

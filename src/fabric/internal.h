@@ -31,12 +31,16 @@ enum {
     HF_FABRIC_BRAKE_WINDOW_MS = 2000,
     HF_FABRIC_BRAKE_PIN_MS = 5000, /* pin a record for this long */
     HF_FABRIC_REQUESTS_MAX = 64,   /* waiting at a home for one record */
+    HF_FABRIC_OFFERED = 64,        /* records offered in a tick */
+    HF_FABRIC_OFFER_AGAIN_MS = 50, /* until those that nobody took are offered again */
+    HF_FABRIC_OFFER_IDLE_MS = 500, /* until it is looked again whether something is owned */
+    HF_FABRIC_TAKING_MAX = 256,    /* records being taken over at once; more are offered again */
     HF_FABRIC_RELAYED_MAX = 4096,  /* relayed to one owner, and remembered in case it ends */
 };
 
 enum hf_peer_status { HF_PEER_DEAD, HF_PEER_SYNCING, HF_PEER_READY, HF_PEER_LEAVING };
 
-enum hf_peer_flag { HF_PEER_COUNTS_YOU = 1 }; /* HEARTBEAT */
+enum hf_peer_flag { HF_PEER_COUNTS_YOU = 1, HF_PEER_DRAINS = 2 }; /* HEARTBEAT */
 enum hf_answer_flag { HF_ANSWER_YIELDED = 1, HF_ANSWER_PULLED = 2, HF_ANSWER_VALUE = 4 };
 enum hf_nack_flag { HF_NACK_STALE = 1, HF_NACK_BULK = 2, HF_NACK_FULL = 4 };
 /* Flags beside those of enum hf_fabric_flag: of a REQUEST whose owner, as the home told, serves it
@@ -88,6 +92,7 @@ struct hf_peer {
     bool counts_us;              /* as it told last */
     bool ready_asked, ready_yes; /* whether it agrees to our becoming ready */
     bool gone;                   /* dead for certain: it serves nobody */
+    bool drains;                 /* is to be given nothing, as it told last */
     uint8_t claims;              /* the status it told last */
     uint64_t incarnation, ready_incarnation;
     uint64_t view;                 /* as it told last */
@@ -198,6 +203,10 @@ struct hf_fabric {
     uint32_t outage;                    /* counts nodes that fell silent */
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
     bool adopting, handed_over, left_behind;
+    bool drains;  /* we own as little as we can */
+    bool offered; /* in the present round something was */
+    uint64_t offer_cursor, offer_ms;
+    unsigned taking; /* operations that take what was offered */
     struct hf_survey survey;
 };
 
@@ -399,6 +408,14 @@ bool hf_relay_send(struct hf_fabric *f, struct hf_slice id, unsigned owner,
 void hf_relay_unlinked(struct hf_fabric *f, unsigned owner, bool gone);
 void hf_relay_tick(struct hf_fabric *f);
 void hf_relay_forget(struct hf_peer *p);
+
+/* offer.c: a node that is to be drained gives away what it owns */
+/* We acquire nothing: another node is there that can. */
+bool hf_offer_declines(const struct hf_fabric *f);
+void hf_offer_tick(struct hf_fabric *f);
+void hf_offer_take(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
+/* An operation that takes a record has come to its end. */
+void hf_offer_taken(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabric_status status);
 
 /* brake.c */
 bool hf_brake_pinned(const struct hf_fabric *f, uint64_t hash);

@@ -15,7 +15,7 @@ enum {
 };
 _Static_assert((size_t)HF_WIRE_FRAME_MAX <= HF_BUFFER_SIZE, "a frame is received into one buffer");
 
-static struct hf_wire_message our_hello(const struct hf_link *link)
+struct hf_wire_message hf_link_hello(const struct hf_link *link)
 {
     const struct hf_links *links = link->links;
     struct hf_wire_message hello = {
@@ -32,7 +32,7 @@ static struct hf_wire_message our_hello(const struct hf_link *link)
 
 /* An error shows at the next look at the socket; a buffer that is not to be had ends the link by
  * its deadline. */
-static void say(struct hf_link *link, const struct hf_wire_message *message)
+void hf_link_say(struct hf_link *link, const struct hf_wire_message *message)
 {
     struct hf_buffer *out = hf_conn_output(&link->conn);
     if (out == NULL)
@@ -43,15 +43,15 @@ static void say(struct hf_link *link, const struct hf_wire_message *message)
 
 static void prove(struct hf_link *link)
 {
-    struct hf_wire_message ours = our_hello(link), proof = {.type = HF_WIRE_PROOF};
+    struct hf_wire_message ours = hf_link_hello(link), proof = {.type = HF_WIRE_PROOF};
     if (hf_hello_prove(link->links->key, &ours, &link->theirs, proof.nonce) == 0)
-        say(link, &proof);
+        hf_link_say(link, &proof);
 }
 
-static void refuse_aloud(struct hf_link *link, enum hf_hello_verdict verdict)
+void hf_link_refuse_aloud(struct hf_link *link, enum hf_hello_verdict verdict)
 {
     struct hf_wire_message bye = {.type = HF_WIRE_BYE, .status = (uint8_t)verdict};
-    say(link, &bye);
+    hf_link_say(link, &bye);
     hf_link_refuse(link, (enum hf_link_refusal)verdict, false);
 }
 
@@ -67,7 +67,7 @@ static bool is_itself(const struct hf_link *link, const struct hf_wire_message *
 static void take_hello(struct hf_link *link, const struct hf_wire_message *hello)
 {
     struct hf_links *links = link->links;
-    struct hf_wire_message ours = our_hello(link);
+    struct hf_wire_message ours = hf_link_hello(link);
     uint8_t protocol;
     if (is_itself(link, hello)) {
         hf_link_lost(link, -ECONNREFUSED, HF_LINK_COUNT_CLOSED);
@@ -78,7 +78,7 @@ static void take_hello(struct hf_link *link, const struct hf_wire_message *hello
     if (verdict == HF_HELLO_OK && link->peer >= 0 && hello->node != link->peer)
         verdict = HF_HELLO_NODE;
     if (verdict != HF_HELLO_OK) {
-        refuse_aloud(link, verdict);
+        hf_link_refuse_aloud(link, verdict);
         return;
     }
     link->theirs = *hello;
@@ -91,9 +91,9 @@ static void take_hello(struct hf_link *link, const struct hf_wire_message *hello
 static void take_proof(struct hf_link *link, const struct hf_wire_message *proof)
 {
     struct hf_links *links = link->links;
-    struct hf_wire_message ours = our_hello(link);
+    struct hf_wire_message ours = hf_link_hello(link);
     if (!hf_hello_proved(links->key, &link->theirs, &ours, proof->nonce)) {
-        refuse_aloud(link, HF_HELLO_PROOF);
+        hf_link_refuse_aloud(link, HF_HELLO_PROOF);
         return;
     }
     if (links->settings.self < link->theirs.node && !hf_link_chosen(link)) {
@@ -119,6 +119,9 @@ static bool take(struct hf_link *link, const struct hf_wire_message *message)
     else if (message->type == HF_WIRE_BYE && message->status > HF_HELLO_OK &&
              message->status < HF_HELLO_VERDICTS)
         hf_link_refuse(link, message->status, true);
+    else if (message->type == HF_WIRE_TELLER && link->state == HF_LINK_AWAITS_HELLO &&
+             !link->dialled)
+        hf_link_tells(link, message);
     else
         return false;
     return true;
@@ -225,6 +228,10 @@ static void ready(struct hf_event *event, unsigned bits)
         shake_hands(link);
     if (link->state == HF_LINK_UP)
         receive_frames(link);
+    else if (link->state == HF_LINK_TELLS)
+        hf_link_hear(link);
+    else if (link->state == HF_LINK_LOOKS)
+        hf_link_looked(link);
     if (link->state == HF_LINK_UP && link->conn.can_write)
         hf_links_wake(link->links, (unsigned)link->peer);
     else if (shaking(link) && hf_conn_has_output(&link->conn))
@@ -243,6 +250,8 @@ static void expired(struct hf_timer *timer)
     struct hf_link *link = hf_container_of(timer, struct hf_link, deadline);
     if (shaking(link))
         hf_link_refuse(link, HF_LINK_SLOW, false);
+    else if (link->state == HF_LINK_LOOKS)
+        hf_link_saw_nothing(link);
     else
         hf_link_lost(link, -ETIMEDOUT, HF_LINK_COUNT_SILENT);
 }
@@ -287,8 +296,8 @@ void hf_link_greet(struct hf_link *link)
     hf_timer_set(hf_loop_timers(loop), &link->deadline,
                  hf_loop_now_ms(loop) + HF_LINKS_HANDSHAKE_MS);
     hf_random_bytes(link->nonce, sizeof(link->nonce));
-    struct hf_wire_message hello = our_hello(link);
-    say(link, &hello);
+    struct hf_wire_message hello = hf_link_hello(link);
+    hf_link_say(link, &hello);
 }
 
 static bool pull(struct hf_link *link)
@@ -325,6 +334,8 @@ void hf_link_close(struct hf_link *link)
 {
     struct hf_links *links = link->links;
     REQUIRE(link->state != HF_LINK_CLOSED);
+    if (link->state == HF_LINK_TELLS)
+        hf_link_fell_silent(link);
     hf_timer_cancel(hf_loop_timers(links->loop), &link->deadline);
     hf_list_remove(&link->node);
     if (!hf_list_empty(&link->fresh)) {

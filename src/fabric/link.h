@@ -1,6 +1,7 @@
 /* What the parts of hf_links share: a connection on its way to be a link, a peer, and all of them.
  * links.c owns the whole, link.c moves bytes and shakes hands, link_dial.c knows when a link begins
- * and ends, link_refuse.c says why one does not.
+ * and ends, link_refuse.c says why one does not, link_teller.c listens to proxies, and link_look.c
+ * looks whether a peer runs.
  * Threads: the loop's. Layer: fabric. */
 #pragma once
 #include "base/metrics.h"
@@ -17,6 +18,8 @@ enum hf_link_state {
     HF_LINK_AWAITS_HELLO,
     HF_LINK_AWAITS_PROOF,
     HF_LINK_UP,
+    HF_LINK_TELLS, /* from a proxy: no link */
+    HF_LINK_LOOKS, /* ours, to see whether somebody listens: no link */
 };
 
 /* Why a connection never becomes a link. The first are the verdicts on a HELLO, by number. */
@@ -25,6 +28,7 @@ enum hf_link_refusal {
     HF_LINK_SLOW,
     HF_LINK_CROWDED,
     HF_LINK_DUPLICATE,
+    HF_LINK_PROXIES, /* too many that tell */
     HF_LINK_REFUSALS,
 };
 
@@ -48,6 +52,10 @@ struct hf_link {         /* from links->slab; goes back at the end of the turn i
     struct hf_address remote;
     uint8_t nonce[HF_WIRE_NONCE_SIZE]; /* in our HELLO */
     struct hf_wire_message theirs;     /* their HELLO */
+    struct {                           /* of a proxy: what it said last */
+        bool drains;
+        uint64_t dead[HF_RANK_NODES_MAX / 64];
+    } says;
 };
 
 enum hf_link_told { HF_LINK_TOLD_NOTHING, HF_LINK_TOLD_UP, HF_LINK_TOLD_DOWN, HF_LINK_TOLD_GONE };
@@ -58,6 +66,8 @@ struct hf_link_peer {
     struct hf_address address;
     struct hf_link *up;   /* the one proved link, or NULL */
     struct hf_link *dial; /* on its way, or NULL; never beside `up` */
+    struct hf_link *look; /* under way, or NULL; only beside `up` */
+    uint64_t looked_ms;   /* when the last one began; 0 = never */
     struct hf_timer retry;
     unsigned retry_ms;    /* what the next retry waits, before jitter */
     uint64_t incarnation; /* of the last link; 0 = none yet */
@@ -81,6 +91,8 @@ struct hf_links {
     struct hf_list open;  /* every link that is not closed */
     struct hf_list fresh; /* accepted, not proved, oldest first */
     unsigned fresh_count;
+    unsigned teller_count, drainer_count; /* proxies; those that say that we are to be drained */
+    uint64_t drains_until_ms;             /* said by one that went since; 0 = by none */
     struct hf_list woken;                 /* peers for whom bytes wait */
     uint64_t logged_ms[HF_LINK_REFUSALS]; /* of strangers */
     _Atomic uint64_t counts[HF_LINK_COUNTS];
@@ -96,8 +108,14 @@ struct hf_links {
 struct hf_link *hf_link_open(struct hf_links *links, int fd, const struct hf_address *remote);
 /* The socket is connected: HELLO. */
 void hf_link_greet(struct hf_link *link);
+/* What it says first. */
+struct hf_wire_message hf_link_hello(const struct hf_link *link);
 /* Sends what the host has for it. */
 void hf_link_drain(struct hf_link *link);
+/* Sends one message, at most a handshake's or an answer to a proxy. */
+void hf_link_say(struct hf_link *link, const struct hf_wire_message *message);
+/* One that is to become no link is refused; the other side is told why. */
+void hf_link_refuse_aloud(struct hf_link *link, enum hf_hello_verdict verdict);
 /* Without a word to anybody. */
 void hf_link_close(struct hf_link *link);
 
@@ -112,6 +130,25 @@ void hf_link_lost(struct hf_link *link, int error, enum hf_link_count count);
 /* Closes a connection that does not become a link; its peer is dialled again, slowly if `slowly`.
  */
 void hf_link_dropped(struct hf_link *link, bool slowly);
+
+/* The peer's process has ended, whatever link to it there seemed to be. */
+void hf_link_ended(struct hf_link_peer *peer);
+
+/* link_teller.c */
+/* A proxy introduces itself instead of saying HELLO. */
+void hf_link_tells(struct hf_link *link, const struct hf_wire_message *teller);
+/* Something came from it. */
+void hf_link_hear(struct hf_link *link);
+/* Its connection is about to be closed. */
+void hf_link_fell_silent(struct hf_link *link);
+
+/* link_look.c */
+/* Looks whether the peer's process runs, unless that was done just now. */
+void hf_link_look(struct hf_link_peer *peer);
+/* Something happened on the connection that looks. */
+void hf_link_looked(struct hf_link *link);
+/* Nothing did, in its time. */
+void hf_link_saw_nothing(struct hf_link *link);
 
 /* link_refuse.c */
 /* Counts, says once what to do about it, closes. `said`: by the peer, in a BYE. */

@@ -76,6 +76,9 @@ static void forget_up(struct hf_link_peer *peer)
 static void up_ended(struct hf_link_peer *peer, uint64_t lasted_ms)
 {
     forget_up(peer);
+    if (peer->look != NULL) /* the dial that follows sees as much */
+        hf_link_close(peer->look);
+    peer->look = NULL;
     if (lasted_ms >= HF_LINKS_STABLE_MS) {
         peer->retry_ms = 0;
         hf_link_dial(peer);
@@ -84,6 +87,19 @@ static void up_ended(struct hf_link_peer *peer, uint64_t lasted_ms)
     }
     if (peer->told == HF_LINK_TOLD_UP)
         tell_down(peer, false);
+}
+
+void hf_link_ended(struct hf_link_peer *peer)
+{
+    struct hf_link *up = peer->up;
+    if (up != NULL) {
+        hf_link_count(peer->links, HF_LINK_COUNT_CLOSED);
+        forget_up(peer);
+        hf_link_close(up);
+    }
+    if (peer->told != HF_LINK_TOLD_GONE)
+        tell_down(peer, true);
+    retry_later(peer);
 }
 
 void hf_link_lost(struct hf_link *link, int error, enum hf_link_count count)
@@ -157,7 +173,9 @@ void hf_link_proved(struct hf_link *link)
     replace(peer);
     if (peer->dial != NULL && peer->dial != link)
         hf_link_close(peer->dial);
-    peer->dial = NULL;
+    if (peer->look != NULL) /* what it finds may be true of the process before */
+        hf_link_close(peer->look);
+    peer->dial = peer->look = NULL;
     hf_timer_cancel(hf_loop_timers(links->loop), &peer->retry);
     note_incarnation(peer, link->theirs.incarnation);
     peer->up = link;

@@ -23,8 +23,13 @@ static size_t pull(void *user, unsigned peer, char *out, size_t size)
     return hf_fabric_pull(user, peer, out, size);
 }
 
+static uint8_t know(void *user, struct hf_slice id, uint64_t now_ms)
+{
+    return (uint8_t)hf_fabric_know(user, id, now_ms);
+}
+
 struct hf_links_host hf_links_host_of(struct hf_fabric *fabric)
 {
     return (struct hf_links_host){
-        .user = fabric, .up = up, .down = down, .receive = receive, .pull = pull};
+        .user = fabric, .up = up, .down = down, .receive = receive, .pull = pull, .know = know};
 }

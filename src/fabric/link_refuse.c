@@ -28,6 +28,8 @@ static const struct refusal {
                       false},
     [HF_LINK_CROWDED] = {HF_LINK_COUNT_REFUSED_CROWDED, "too many connections await their proof",
                          "let nothing but the other nodes reach the `peer` address", false},
+    [HF_LINK_PROXIES] = {HF_LINK_COUNT_REFUSED_CROWDED, "too many proxies tell this node",
+                         "let no more than 32 have this agent in their files", false},
     [HF_LINK_DUPLICATE] = {HF_LINK_COUNT_REFUSED_DUPLICATE, NULL, NULL, false},
 };
 

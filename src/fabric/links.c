@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { HF_LINKS_MAGIC = 0x4c4e4b53, BUFFERS_KEPT = 8, LINKS_A_PEER = 4 };
+enum { HF_LINKS_MAGIC = 0x4c4e4b53, BUFFERS_KEPT = 8, LINKS_A_PEER = 5 };
 
 static bool on_loopback(const struct hf_address *address)
 {
@@ -47,10 +47,11 @@ static void init_peers(struct hf_links *links, const struct hf_address *addresse
     }
 }
 
-/* Each peer may have a link, a dial, one accepted, and one that closes in this turn. */
+/* Each peer may have a link, a dial or a look, one accepted, and two that close in this turn. */
 static void init_memory(struct hf_links *links)
 {
-    unsigned most = LINKS_A_PEER * links->settings.rank->count + HF_LINKS_UNPROVED_MAX;
+    unsigned most = LINKS_A_PEER * links->settings.rank->count + HF_LINKS_UNPROVED_MAX +
+                    2 * HF_LINKS_TELLERS_MAX;
     hf_buffer_pool_init(&links->buffers, 2 * most, BUFFERS_KEPT);
     hf_slab_init(&links->slab, "peer links", sizeof(struct hf_link), most);
     hf_list_init(&links->open);
@@ -163,7 +164,7 @@ void hf_links_close(struct hf_links *links)
         struct hf_link_peer *peer = &links->peers[i];
         hf_timer_cancel(hf_loop_timers(links->loop), &peer->retry);
         hf_list_remove(&peer->node);
-        peer->up = peer->dial = NULL;
+        peer->up = peer->dial = peer->look = NULL;
     }
     hf_count_add(&links->counts[HF_LINK_COUNT_UP], -links->counts[HF_LINK_COUNT_UP]);
     while (!hf_list_empty(&links->open))

@@ -1,5 +1,6 @@
 /* The sockets between agents: to each peer one proved link, found again whenever it ends. What is
- * said over a link is the host's (hf_links_host_of): whole frames in, bytes out. How a link
+ * said over a link is the host's (hf_links_host_of): whole frames in, bytes out. Proxies connect to
+ * the same port, and tell of drains and deaths (teller.h is their side). How a link
  * comes to be, and when a peer's process is known to have ended: docs/peer-protocol.md, "Links".
  * Never: blocks, encrypts, looks into a frame once a link is proved, calls the host inside
  * hf_links_wake or hf_links_flush but for `pull`.
@@ -18,6 +19,9 @@ enum {
     HF_LINKS_STABLE_MS = 300,     /* a link that lasted as long is dialled again at once */
     HF_LINKS_RETRY_MS_MAX = 500,  /* between two dials */
     HF_LINKS_UNPROVED_MAX = 32,   /* accepted connections without proof, beyond one a peer */
+    HF_LINKS_TELLERS_MAX = 32,    /* proxies that tell at once; more are refused */
+    HF_LINKS_TELLER_MS = 15000,   /* what a proxy said stands so long beyond its last word */
+    HF_LINKS_LOOK_MS = 100,       /* between two looks at a peer */
 };
 
 struct hf_links_host {
@@ -34,6 +38,8 @@ struct hf_links_host {
     /* Writes waiting frames, whole ones, into out[size]; answers how many bytes. With
      * HF_BUFFER_SIZE of room it answers 0 only when nothing waits. */
     size_t (*pull)(void *user, unsigned peer, char *out, size_t size);
+    /* A proxy asks: enum hf_fabric_knowledge of a session. NULL: nothing is known. */
+    uint8_t (*know)(void *user, struct hf_slice id, uint64_t now_ms);
 };
 
 struct hf_links_settings {
@@ -70,6 +76,8 @@ struct hf_fabric;
  * hf_fabric_host.wake is to call hf_links_wake. The fabric is borrowed as long as the links. */
 struct hf_links_host hf_links_host_of(struct hf_fabric *fabric);
 
+/* Whether a proxy says that this node is to be drained. */
+bool hf_links_drains(const struct hf_links *links);
 bool hf_links_up(const struct hf_links *links, unsigned peer);
 /* Where it listens; the port is known from hf_links_open on. */
 const struct hf_address *hf_links_address(const struct hf_links *links);

@@ -145,7 +145,7 @@ struct hf_links_settings hf_links_node_settings(unsigned number)
 void hf_links_node_start_with(unsigned number, const struct hf_links_settings *settings)
 {
     struct hf_links_node *node = &hf_links_nodes.nodes[number];
-    const struct hf_links_host host = {node, up, down, receive, pull};
+    const struct hf_links_host host = {node, up, down, receive, pull, NULL};
     assert_null(node->links);
     assert_int_equal(hf_links_new(settings, hf_links_nodes.loop, &host, &node->links), 0);
     assert_int_equal(hf_links_open(node->links), 0);

@@ -241,6 +241,7 @@ void hf_membership_heartbeat(struct hf_fabric *f, unsigned peer, const struct hf
     p->heard_ms = f->now_ms;
     p->echo_ms = m->sent_ms;
     p->weight = m->weight;
+    p->drains = m->flags & HF_PEER_DRAINS;
     if (was_dead && f->now_ms - p->beat_ms >= HF_FABRIC_TICK_MS)
         hf_membership_beat(f, peer); /* so that it learns at once that we hear it */
     if (was_dead && !two_way(f, m))
@@ -274,6 +275,7 @@ void hf_membership_beat(struct hf_fabric *f, unsigned peer)
     m.echo_ms = p->echo_ms;
     m.status = (uint8_t)f->status;
     m.flags = p->status != HF_PEER_DEAD ? HF_PEER_COUNTS_YOU : 0;
+    m.flags |= f->drains ? HF_PEER_DRAINS : 0;
     m.weight = (uint16_t)leases(f);
     m.view = f->view;
     m.incarnation = f->incarnation;

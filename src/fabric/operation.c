@@ -3,6 +3,8 @@
 
 void hf_operation_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabric_status status)
 {
+    if (op->takes)
+        return hf_offer_taken(f, op, status);
     op->status = (uint8_t)status;
     f->counts.unsure += status == HF_FABRIC_UNSURE;
     f->host.complete(f->host.user, op);
@@ -34,12 +36,12 @@ static void ask_home(struct hf_fabric *f, struct hf_activity *activity, struct h
     struct hf_fabric_record *record = hf_record_find(f, op->id, op->hash);
     if (home < 0 || activity->retry_ms > f->now_ms)
         return;
-    if (op->request.size == 0 && f->host.encode != NULL)
+    if (op->request.size == 0 && !op->takes && f->host.encode != NULL)
         op->request = f->host.encode(f->host.user, op);
     hf_record_describe(f, record, false, &m);
     m.number = activity->asked_number = ++f->number;
     m.flags = op->flags;
-    if (f->status == HF_PEER_LEAVING)
+    if (f->status == HF_PEER_LEAVING || (!op->takes && hf_offer_declines(f)))
         m.flags |= HF_FABRIC_STAYS;
     if (activity->refused)
         m.flags |= HF_OP_REFUSED;

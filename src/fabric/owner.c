@@ -133,6 +133,8 @@ void hf_owner_execute(struct hf_fabric *f, struct hf_fabric_record *record, stru
 {
     struct hf_fabric_outcome outcome = {.deadline_ms = record->deadline_ms};
     hf_copies_init(op);
+    if (op->takes)
+        return hf_copies_finish(f, op, HF_FABRIC_OK);
     f->store.execute(f->store.user, record, op, &outcome);
     if (op->flags & HF_OP_REMOTE)
         keep_reply(hf_container_of(op, struct made, op), outcome.reply);

@@ -54,6 +54,8 @@ struct hf_wire_message { /* a union in spirit: only the fields of its row are me
     uint8_t nonce[HF_WIRE_NONCE_SIZE];
 };
 
+enum { HF_WIRE_TELL_DRAINS = 1 }; /* flag of a TELL: your server is to be drained */
+
 enum { HF_WIRE_FLAGS_MAX = 0x7f, HF_WIRE_STATUS_MAX = 31 };
 
 /* "REQUEST"; NULL for a number that names no message. */

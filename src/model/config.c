@@ -169,6 +169,7 @@ static void config_free(struct hf_config *config)
     if (config->admin_token != NULL)
         explicit_bzero(config->admin_token, strlen(config->admin_token));
     explicit_bzero(config->cookie_keys, sizeof(config->cookie_keys));
+    explicit_bzero(config->agent_key, sizeof(config->agent_key));
     free(config->pools);
     free(config->routes);
     free(config->file);

@@ -212,6 +212,8 @@ struct hf_config {
     enum hf_log_format access_format;
     struct hf_token_key cookie_keys[HF_TOKEN_KEYS_MAX]; /* [0] seals */
     unsigned cookie_key_count;
+    uint8_t agent_key[HF_TOKEN_KEY_SIZE]; /* what session agents know proxies by: their peer key */
+    bool has_agent_key;
     struct hf_limits limits;
     struct hf_timeouts timeouts;
     struct hf_network trusted[HF_TRUSTED_MAX];

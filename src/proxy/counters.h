@@ -49,13 +49,16 @@
     ROW(LOST_GONE, "holdfast_sessions_lost_total", "cause=\"gone\"", \
         "Clients moved away from the only server that held their session, by cause.", COUNTER) \
     ROW(MOVED_DOWN, "holdfast_sessions_moved_total", "cause=\"down\"", \
-        "Clients moved to a server whose agent has their session or fetches it, by cause.", \
+        "Clients moved to a server with an agent, whose answer kept their session, by cause.", \
         COUNTER) \
     ROW(MOVED_MAINTENANCE, "holdfast_sessions_moved_total", "cause=\"maintenance\"", \
-        "Clients moved to a server whose agent has their session or fetches it, by cause.", \
+        "Clients moved to a server with an agent, whose answer kept their session, by cause.", \
         COUNTER) \
     ROW(MOVED_GONE, "holdfast_sessions_moved_total", "cause=\"gone\"", \
-        "Clients moved to a server whose agent has their session or fetches it, by cause.", \
+        "Clients moved to a server with an agent, whose answer kept their session, by cause.", \
+        COUNTER) \
+    ROW(UNCONFIRMED, "holdfast_sessions_unconfirmed_total", "", \
+        "Sessions that moved and were not asked about: the id is not known, or too many moved.", \
         COUNTER) \
     ROW(REPLACED_DOWN, "holdfast_sessions_replaced_total", "cause=\"down\"", \
         "Clients moved to such a server whose answer gave them another session, by cause.", \

@@ -4,9 +4,12 @@
 #include "base/assert.h"
 #include "model/recovery.h"
 #include "proxy/exchange.h"
+#include "proxy/process.h"
+#include "proxy/telling.h"
 #include <stdio.h>
 
-enum cause { CAUSE_DOWN, CAUSE_MAINTENANCE, CAUSE_GONE };
+enum cause { CAUSE_DOWN, CAUSE_MAINTENANCE, CAUSE_GONE, CAUSES };
+_Static_assert((int)CAUSES == (int)HF_TELLING_CAUSES, "agents are asked for each");
 _Static_assert((int)HF_PROXY_LOST_GONE == (int)HF_PROXY_LOST_DOWN + CAUSE_GONE &&
                    (int)HF_PROXY_MOVED_GONE == (int)HF_PROXY_MOVED_DOWN + CAUSE_GONE &&
                    (int)HF_PROXY_REPLACED_GONE == (int)HF_PROXY_REPLACED_DOWN + CAUSE_GONE &&
@@ -90,9 +93,9 @@ static void measure(struct hf_exchange *x, unsigned served, bool moves)
     keep(x, served, &times);
 }
 
-/* Nobody is asked where the session is: that the successor has it is the agents' promise. An answer
- * that gives the client another one tells that it was not kept; a 5xx, which is what frameworks
- * make of an agent that does not know, tells nothing. */
+/* That the successor has the session is the agents' promise. An answer that gives the client
+ * another one tells that it was not kept; a 5xx, which is what frameworks make of an agent that
+ * does not know, tells nothing. Whether the promise was kept is asked afterwards. */
 static enum hf_outcome find_outcome(const struct hf_exchange *x, unsigned served)
 {
     if (!hf_successor_follows(x->pool, &x->choice, (int)served))
@@ -101,6 +104,19 @@ static enum hf_outcome find_outcome(const struct hf_exchange *x, unsigned served
         return HF_OUTCOME_UNKNOWN;
     bool replaced = hf_successor_replaced(x->pool, &x->choice, &x->response);
     return replaced ? HF_OUTCOME_REPLACED : HF_OUTCOME_MOVED;
+}
+
+/* The successor's agent is asked once the application has had the session, or has not looked for
+ * it: for the counters alone. */
+static void confirm(struct hf_exchange *x, unsigned served)
+{
+    struct hf_affinity_request request = hf_exchange_affinity_request(x);
+    struct hf_session_id id;
+    bool asked = hf_successor_session(x->pool, &request, &id) &&
+                 hf_process_ask_agent(x->worker->process, &x->pool->servers[served].agent,
+                                      hf_slice(id.bytes, id.size), (unsigned)cause_of(x));
+    if (!asked)
+        hf_worker_count(x->worker, HF_PROXY_UNCONFIRMED);
 }
 
 static enum hf_proxy_counter moved_counter(enum hf_outcome outcome)
@@ -119,5 +135,7 @@ void hf_failover_note(struct hf_exchange *x, unsigned served, bool moves)
         x->outcome = (uint8_t)outcome;
     if (moves)
         count_cause(x, moved_counter(outcome));
+    if (moves && outcome == HF_OUTCOME_MOVED)
+        confirm(x, served);
     measure(x, served, moves);
 }

@@ -2,6 +2,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/telling.h"
 #include "proxy/worker.h"
 #include "upstream/health.h"
 #include "upstream/limit.h"
@@ -23,8 +24,10 @@ struct hf_process {
     hf_process_ended_fn ended;
     void *user;
     struct hf_health_checker *checker; /* owned */
+    struct hf_telling *telling;        /* owned */
     unsigned worker_count, workers_running;
     struct hf_worker *workers[HF_WORKERS_MAX]; /* owned */
+    atomic_uint asking;                        /* questions on their way to the control thread */
     atomic_uint clients;                       /* open client connections of all workers */
     atomic_uint clients_max;                   /* limits.connections, as far as descriptors allow */
     struct {
@@ -96,6 +99,7 @@ static void worker_ended(void *argument)
     if (--process->workers_running > 0)
         return;
     hf_health_checker_free(&process->checker);
+    hf_telling_free(&process->telling);
     process->ended(process->user);
 }
 
@@ -105,6 +109,43 @@ void hf_process_worker_ended(struct hf_process *process, struct hf_worker *worke
     REQUIRE(message != NULL);
     *message = (struct ended_message){.process = process, .worker = worker};
     REQUIRE(hf_loop_post(process->control, worker_ended, message) == 0);
+}
+
+struct question {
+    struct hf_process *process;
+    struct hf_address agent;
+    unsigned cause;
+    size_t size;
+    char id[];
+};
+
+static void ask_agent(void *argument)
+{
+    struct question *question = argument;
+    struct hf_process *process = question->process;
+    atomic_fetch_sub_explicit(&process->asking, 1, memory_order_relaxed);
+    hf_telling_ask(process->telling, &question->agent, hf_slice(question->id, question->size),
+                   question->cause);
+    free(question);
+}
+
+bool hf_process_ask_agent(struct hf_process *process, const struct hf_address *agent,
+                          struct hf_slice id, unsigned cause)
+{
+    /* relaxed: a bound, that racing workers may miss by as many as they are */
+    if (atomic_load_explicit(&process->asking, memory_order_relaxed) >= HF_PROCESS_ASKING_MAX)
+        return false;
+    struct question *question = malloc(sizeof(*question) + id.size);
+    if (question == NULL)
+        return false;
+    *question = (struct question){process, *agent, cause, id.size};
+    memcpy(question->id, id.bytes, id.size);
+    atomic_fetch_add_explicit(&process->asking, 1, memory_order_relaxed);
+    if (hf_loop_post(process->control, ask_agent, question) == 0)
+        return true;
+    atomic_fetch_sub_explicit(&process->asking, 1, memory_order_relaxed);
+    free(question);
+    return false;
 }
 
 /* --- limits and health --- */
@@ -139,7 +180,9 @@ static void set_connection_limit(struct hf_process *process, const struct hf_con
 static void health_changed(struct hf_server *server, enum hf_health from, enum hf_health to,
                            const char *reason, void *user)
 {
-    (void)user;
+    struct hf_process *process = user;
+    if (process->telling != NULL)
+        hf_telling_look(process->telling);
     if (to == HF_HEALTH_DOWN)
         hf_warning("%s/%s is down: %s; its sessions move to other servers", server->pool,
                    server->name, reason);
@@ -251,6 +294,9 @@ int hf_process_reload(struct hf_process *process, struct hf_config *config,
     result = hf_health_checker_apply(process->checker, config);
     if (result < 0)
         hf_error("health checks keep the old configuration: %s", strerror(-result));
+    result = hf_telling_apply(process->telling, config);
+    if (result < 0)
+        hf_error("agents are told by the old configuration: %s", strerror(-result));
     return 0;
 }
 
@@ -277,6 +323,10 @@ static int start_checks(struct hf_process *process, struct hf_config *config,
         hf_health_checker_new(process->control, health_changed, process, &process->checker);
     if (result == 0)
         result = hf_health_checker_apply(process->checker, config);
+    if (result == 0)
+        result = hf_telling_new(process->control, &process->telling);
+    if (result == 0)
+        result = hf_telling_apply(process->telling, config);
     if (result == 0)
         return 0;
     errno = -result;
@@ -353,7 +403,7 @@ void hf_process_free(struct hf_process **process)
     *process = NULL;
     for (unsigned i = 0; i < one->worker_count; i++)
         hf_worker_free(&one->workers[i]);
-    REQUIRE(one->checker == NULL);
+    REQUIRE(one->checker == NULL && one->telling == NULL);
     hf_config_unref(&one->current.config);
     pthread_mutex_destroy(&one->current.lock);
     one->magic = 0;

@@ -8,7 +8,10 @@
 struct hf_process;
 struct hf_worker;
 
-enum { HF_DRAIN_MS = 30 * 1000 /* exchanges and tunnels get that long to end at SIGTERM */ };
+enum {
+    HF_DRAIN_MS = 30 * 1000,     /* exchanges and tunnels get that long to end at SIGTERM */
+    HF_PROCESS_ASKING_MAX = 256, /* questions to agents that wait for the control thread */
+};
 
 struct hf_process_error { /* what failed, and what to do */
     char text[512];
@@ -39,4 +42,8 @@ struct hf_config *hf_process_config(struct hf_process *process);
 void hf_process_client_began(struct hf_process *process);
 void hf_process_client_ended(struct hf_process *process);
 bool hf_process_has_room(struct hf_process *process);
+/* Lets the control thread ask (hf_telling_ask). False: too many are being asked, or no memory; it
+ * is not asked. Allocates, as few requests do: those that move a session. */
+bool hf_process_ask_agent(struct hf_process *process, const struct hf_address *agent,
+                          struct hf_slice id, unsigned cause);
 void hf_process_worker_ended(struct hf_process *process, struct hf_worker *worker);

@@ -2,99 +2,23 @@
 sessions go on at servers whose agents have their copies."""
 import json
 import signal
-import urllib.request
 
 import pytest
-from harness import Browser, checks, free_port, poll, pool, scaled
-from harness.agent import Agent
-from harness.apps import StoredApp, crowd, join
-from harness.proxy import Metrics
+from harness import Browser, checks, poll, pool
+from harness.apps import crowd, join
+from harness.stored_fleet import counted, running, wait_joined
 
 NAMES = ("app1", "app2", "app3")
 USERS, VISITS = 45, 4
 CHECKS = {"interval_ms": 500, "fall": 3}  # a server that is busy is not taken for a dead one
-JOIN_SECONDS = 15
 LEASE_SECONDS = 1.1  # an agent that is silent that long is dead to the others
-
-
-class Server:
-    """An application and the agent beside it."""
-
-    def __init__(self, name, directory, peers):
-        self.name, self.peer = name, peers[name]
-        self.running = False
-        keys = {"mode": "replicated", "peer": self.peer, "peers": peers}
-        self.agent = Agent(directory / f"agent-{name}", node=name, **keys)
-        self.app = StoredApp(name, directory, self.agent.port)
-
-    @property
-    def row(self):
-        return {"name": self.name, "address": f"127.0.0.1:{self.app.port}", "agent": self.peer}
-
-    def start(self):
-        self.agent.spawn()
-        self.ready()
-
-    def ready(self):
-        self.running = True
-        self.agent.ready()
-        self.app.start()
-
-    def signal(self, number):
-        """To both, the agent first: what it acknowledged is all that others can know."""
-        for process in (self.agent.process, self.app.process):
-            process.send_signal(number)
-
-    def kill(self):
-        self.signal(signal.SIGKILL)
-        self.agent.kill()
-        self.app.kill()
-        self.running = False
-
-    def _ask(self, path):
-        url = f"http://127.0.0.1:{self.agent.admin_port}{path}"
-        with urllib.request.urlopen(url, timeout=scaled(10)) as answer:
-            return answer.read().decode()
-
-    def status(self):
-        return json.loads(self._ask("/v1/status"))
-
-    def metric(self, name):
-        return Metrics.parse(self._ask("/metrics")).value(name)
-
-    def joined(self, peers):
-        try:
-            told = self.status()["replication"]
-        except OSError:
-            return False  # its admin side does not listen yet
-        linked = sum(peer["linked"] for peer in told["peers"])
-        return told["ready"] and told["complete"] and linked == peers
-
-
-def wait_joined(servers):
-    peers = len(servers) - 1
-    poll(lambda: all(server.joined(peers) for server in servers), JOIN_SECONDS, "agents are joined")
 
 
 @pytest.fixture
 def servers(tmp_path):
     """Running servers whose agents know each other."""
-    peers = {name: f"127.0.0.1:{free_port()}" for name in NAMES}
-    made = [Server(name, tmp_path, peers) for name in NAMES]
-    try:
-        for server in made:
-            server.agent.spawn()
-        for server in made:
-            server.ready()
-        wait_joined(made)
+    with running(NAMES, tmp_path) as made:
         yield made
-        for server in made:
-            if server.running:
-                server.agent.stop()
-    finally:
-        for server in made:
-            if server.running:
-                server.kill()
 
 
 @pytest.fixture
@@ -140,6 +64,14 @@ def of(users, server):
     return [user for user in users if user.servers[-1] == server.name]
 
 
+def check_confirmed(proxy, cause, moved):
+    """Each session that moved is known, to the agent it moved to, to be the one from before."""
+    name = "holdfast_sessions_confirmed_total"
+    poll(lambda: proxy.metric(name, cause=cause) == moved, 5, "the agents are asked")
+    assert proxy.metric(name, cause=cause, answer="held") == moved, proxy.metrics()
+    assert proxy.metric("holdfast_sessions_unconfirmed_total") == 0
+
+
 def check_counters(proxy, moved, unsure=False):
     """Every outcome there is. unsure: an agent may not have known, which ends as an error."""
     metrics = proxy.metrics()
@@ -149,6 +81,7 @@ def check_counters(proxy, moved, unsure=False):
     for outcome in ("lost", "replaced", "refused"):
         assert metrics.value(f"holdfast_sessions_{outcome}_total") == 0, outcome
     assert metrics.value("holdfast_recovery_lookup_seconds_count") == moved
+    check_confirmed(proxy, "down", moved - unknown)
 
 
 def check_recovery(proxy, failed, outcomes=("moved",)):
@@ -157,10 +90,6 @@ def check_recovery(proxy, failed, outcomes=("moved",)):
     last = json.loads(text)["recoveries"][0]
     assert last["server"] == failed.name and last["session"] in outcomes
     assert last["successor"] in NAMES and last["successor"] != failed.name
-
-
-def counted(servers, what):
-    return sum(server.metric(f"holdfast_fabric_{what}_total") for server in servers)
 
 
 @pytest.mark.parametrize("seen", ["first by clients", "first by checks"])
@@ -233,4 +162,5 @@ def test_maintenance_moves_sessions_from_a_living_agent(proxy, servers):
     metrics = proxy.metrics()
     assert metrics.value("holdfast_sessions_moved_total", cause="maintenance") == len(victims)
     assert metrics.value("holdfast_sessions_replaced_total") == 0
+    check_confirmed(proxy, "maintenance", len(victims))
     poll(lambda: resting.status()["sessions"]["owner"] == 0, 5, "it owns nobody any more")
