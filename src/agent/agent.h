@@ -44,7 +44,11 @@ void hf_agent_free(struct hf_agent **agent);
 
 /* Any thread, as long as the agent lives. */
 const struct hf_counters *hf_agent_counters(const struct hf_agent *agent);
-/* NULL: another mode. */
+/* What runs, whatever the file says. */
+enum hf_agent_mode hf_agent_mode(const struct hf_agent *agent);
+/* NULL: there never was one; then it stays. */
+const char *hf_agent_external_url(const struct hf_agent *agent);
+/* NULL: there never was a store. */
 const struct hf_external_counters *hf_agent_external_counters(const struct hf_agent *agent);
 /* NULL: another mode. For what peering.h allows any thread. */
 const struct hf_peering *hf_agent_peering(const struct hf_agent *agent);

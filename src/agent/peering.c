@@ -66,6 +66,8 @@ struct hf_peering {
     struct hf_links *links;                         /* owned */
     struct hf_links_host fabric;                    /* what the links' events go to */
     struct hf_timer tick;
+    hf_message_fn turn_end;
+    void *turn_end_argument;
     hf_peering_left_fn left;
     void *user;
     uint64_t leave_end_ms;
@@ -119,6 +121,8 @@ static void wake(void *user, unsigned peer)
 static void turn_end(void *user)
 {
     struct hf_peering *peering = user;
+    if (peering->turn_end != NULL)
+        peering->turn_end(peering->turn_end_argument);
     hf_links_flush(peering->links);
 }
 
@@ -248,6 +252,17 @@ int hf_peering_new(struct hf_loop *loop, const struct hf_peering_settings *setti
 struct hf_sessions_backend hf_peering_backend(struct hf_peering *peering)
 {
     return hf_replicated_backend(peering->replicated);
+}
+
+struct hf_replicated *hf_peering_replicated(struct hf_peering *peering)
+{
+    return peering->replicated;
+}
+
+void hf_peering_set_turn_end(struct hf_peering *peering, hf_message_fn fn, void *argument)
+{
+    peering->turn_end = fn;
+    peering->turn_end_argument = argument;
 }
 
 int hf_peering_open(struct hf_peering *peering, struct hf_sessions *sessions,

@@ -26,6 +26,9 @@ struct hf_peering_settings {
 int hf_peering_new(struct hf_loop *loop, const struct hf_peering_settings *settings,
                    struct hf_peering **ret_peering, char told[HF_PEERING_TEXT_MAX]);
 struct hf_sessions_backend hf_peering_backend(struct hf_peering *peering);
+struct hf_replicated *hf_peering_replicated(struct hf_peering *peering);
+/* Called at the end of each turn, before what is to be sent goes to the peers. NULL: none. */
+void hf_peering_set_turn_end(struct hf_peering *peering, hf_message_fn fn, void *argument);
 /* Listens for peers and dials them. `sessions` runs on the backend; borrowed until closed. 0 or
  * negative errno, likewise. Takes the loop's turn end. */
 int hf_peering_open(struct hf_peering *peering, struct hf_sessions *sessions,

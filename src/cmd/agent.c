@@ -103,11 +103,12 @@ static json_t *listeners_document(const struct program *program)
 static json_t *store_document(const struct program *program)
 {
     const struct hf_external_counters *counters = hf_agent_external_counters(program->agent);
-    if (counters == NULL)
+    enum hf_agent_mode mode = hf_agent_mode(program->agent);
+    if (counters == NULL || mode == HF_AGENT_LOCAL || mode == HF_AGENT_REPLICATED)
         return NULL;
     bool up = hf_external_counters_value(counters, HF_EXTERNAL_COUNT_UP) != 0;
     uint64_t dirty = hf_external_counters_value(counters, HF_EXTERNAL_COUNT_DIRTY);
-    return json_pack("{s:s, s:b, s:I}", "url", program->first->external.url, "up", up, "dirty",
+    return json_pack("{s:s, s:b, s:I}", "url", hf_agent_external_url(program->agent), "up", up, "dirty",
                      (json_int_t)dirty);
 }
 
@@ -141,13 +142,6 @@ static json_t *replication_document(const struct program *program)
                      "peers", peers_document(program));
 }
 
-static const char *mode_word(const struct program *program)
-{
-    if (program->first->external.url != NULL)
-        return "external";
-    return program->first->replication.on ? "replicated" : "local";
-}
-
 static json_t *status_document(void *user, const struct hf_admin_times *times)
 {
     struct program *program = user;
@@ -157,7 +151,7 @@ static json_t *status_document(void *user, const struct hf_admin_times *times)
         "s:o, s:o, s:o, s:o*}",
         "version", HF_VERSION, "node", config->node, "uptime_s",
         (double)(times->now_ms - times->started_ms) / 1000.0, "generation",
-        (json_int_t)config->generation, "config", config->file, "mode", mode_word(program),
+        (json_int_t)config->generation, "config", config->file, "mode", hf_agent_mode_word(hf_agent_mode(program->agent)),
         "listeners", listeners_document(program), "replication", replication_document(program),
         "sessions", "owner", count(program, HF_AGENT_SESSIONS_OWNED), "backup",
         count(program, HF_AGENT_SESSIONS_BACKUP), "tombstone",

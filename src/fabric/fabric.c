@@ -356,6 +356,13 @@ bool hf_fabric_left(const struct hf_fabric *f)
     return true;
 }
 
+void hf_fabric_resume(struct hf_fabric *f, struct hf_fabric_op *op, uint64_t now_ms)
+{
+    enter(f, now_ms);
+    hf_owner_resume(f, op);
+    leave(f);
+}
+
 bool hf_fabric_ready(const struct hf_fabric *f)
 {
     return f->status == HF_PEER_READY;
