@@ -264,7 +264,7 @@ int hf_agent_new(struct hf_loop *loop, const struct hf_agent_config *config,
 static void switch_mode(struct hf_agent *agent, const struct hf_agent_config *config)
 {
     char told[HF_EXTERNAL_SIDE_TEXT_MAX];
-    if (!hf_external_side_switch(&agent->external, agent->config, config, told))
+    if (!hf_external_side_switch(&agent->external, config, told))
         hf_warning("%s: %s", config->process->file, told);
 }
 

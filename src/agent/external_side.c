@@ -66,14 +66,23 @@ static int open_alone(struct hf_external_side *side, const struct hf_agent_confi
     return result;
 }
 
+/* Of the first store, which is the only one until a restart. */
+static int remember(struct hf_external_side *side, const struct hf_agent_external *config)
+{
+    if (config->url == NULL || side->url != NULL)
+        return 0;
+    side->url = strdup(config->url);
+    if (config->password != NULL)
+        side->password = strdup(config->password);
+    bool right = side->url != NULL && (config->password == NULL || side->password != NULL);
+    return right ? 0 : -ENOMEM;
+}
+
 int hf_external_side_open(struct hf_external_side *side, const struct hf_agent_config *config)
 {
-    int result = 0;
-    if (config->external.url != NULL && side->url == NULL) {
-        side->url = strdup(config->external.url);
-        if (side->url == NULL)
-            return -ENOMEM;
-    }
+    int result = remember(side, &config->external);
+    if (result < 0)
+        return result;
     if (config->external.url != NULL)
         result = side->peering != NULL ? open_fabric(side, config) : open_alone(side, config);
     if (result < 0)
@@ -83,6 +92,7 @@ int hf_external_side_open(struct hf_external_side *side, const struct hf_agent_c
         side->counted = true;
     }
     side->mode = config->mode;
+    side->behind = config->external.behind;
     return 0;
 }
 
@@ -102,25 +112,38 @@ void hf_external_side_close(struct hf_external_side *side)
     if (side->counted)
         hf_external_counters_fini(&side->counters);
     side->counted = false;
+    if (side->password != NULL)
+        explicit_bzero(side->password, strlen(side->password));
+    free(side->password);
     free(side->url);
-    side->url = NULL;
+    side->url = side->password = NULL;
 }
 
 /* ---- switching ---- */
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool is_another_store(const struct hf_external_side *side,
+                             const struct hf_agent_external *config)
+{
+    return side->url != NULL && config->url != NULL &&
+           !(same_text(side->url, config->url) && same_text(side->password, config->password));
+}
+
 /* NULL: it can be done; else why not, and what to do. */
-static const char *obstacle(const struct hf_external_side *side, const struct hf_agent_config *now,
+static const char *obstacle(const struct hf_external_side *side,
                             const struct hf_agent_config *config)
 {
     enum hf_agent_mode from = (enum hf_agent_mode)side->mode;
     if (config->mode == from && (from == HF_AGENT_LOCAL || from == HF_AGENT_REPLICATED))
         return NULL;
-    if (side->url != NULL && config->external.url != NULL &&
-        (strcmp(side->url, config->external.url) != 0 ||
-         (now->external.url != NULL && !hf_agent_config_same_external(now, config))))
+    if (is_another_store(side, &config->external))
         return "another external store, or password, needs a restart of one agent after the other";
     if (side->peering == NULL && config->mode == from)
-        return now->external.behind == config->external.behind
+        return side->behind == config->external.behind
                    ? NULL
                    : "write: of an agent without peers is changed by a restart";
     if (side->peering == NULL || !config->replication.on)
@@ -132,12 +155,11 @@ static const char *obstacle(const struct hf_external_side *side, const struct hf
     return NULL;
 }
 
-bool hf_external_side_switch(struct hf_external_side *side, const struct hf_agent_config *now,
-                             const struct hf_agent_config *config,
+bool hf_external_side_switch(struct hf_external_side *side, const struct hf_agent_config *config,
                              char told[HF_EXTERNAL_SIDE_TEXT_MAX])
 {
     enum hf_agent_mode from = (enum hf_agent_mode)side->mode;
-    const char *why = obstacle(side, now, config);
+    const char *why = obstacle(side, config);
     if (why != NULL) {
         snprintf(told, HF_EXTERNAL_SIDE_TEXT_MAX, "mode stays %s: %s", hf_agent_mode_word(from),
                  why);
@@ -157,6 +179,7 @@ bool hf_external_side_switch(struct hf_external_side *side, const struct hf_agen
         }
     }
     side->mode = config->mode;
+    side->behind = config->external.behind;
     if (config->mode != from)
         hf_info("mode: %s, before %s", hf_agent_mode_word(config->mode), hf_agent_mode_word(from));
     return true;

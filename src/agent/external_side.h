@@ -22,15 +22,15 @@ struct hf_external_side { /* zeroed, then the first part filled: nothing is kept
     struct hf_external_counters counters;
     _Atomic bool counted; /* they are registered */
     _Atomic int mode;     /* enum hf_agent_mode: what runs */
-    char *url;            /* owned; not freed before the end */
+    char *url, *password; /* owned; not freed before the end */
+    bool behind;
 };
 
 /* Begins what the configuration says. 0 or negative errno. */
 int hf_external_side_open(struct hf_external_side *side, const struct hf_agent_config *config);
 /* Changes over to what another configuration says. False, and what to do in `told`: that cannot be
- * done in a running agent, and what ran goes on. `now` is the configuration that runs. */
-bool hf_external_side_switch(struct hf_external_side *side, const struct hf_agent_config *now,
-                             const struct hf_agent_config *config,
+ * done in a running agent, and what ran goes on. */
+bool hf_external_side_switch(struct hf_external_side *side, const struct hf_agent_config *config,
                              char told[HF_EXTERNAL_SIDE_TEXT_MAX]);
 /* Ends what is under way as UNSURE. Before peering and sessions are freed. */
 void hf_external_side_close(struct hf_external_side *side);

@@ -76,7 +76,4 @@ bool hf_agent_config_same_patterns(const struct hf_agent_config *a,
  * alike. */
 bool hf_agent_config_same_replication(const struct hf_agent_config *a,
                                       const struct hf_agent_config *b);
-/* Whether both name the same external store. */
-bool hf_agent_config_same_external(const struct hf_agent_config *a,
-                                   const struct hf_agent_config *b);
 void hf_agent_config_free(struct hf_agent_config **config);

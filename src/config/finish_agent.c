@@ -269,17 +269,6 @@ bool hf_agent_config_same_patterns(const struct hf_agent_config *a, const struct
     return same;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-bool hf_agent_config_same_external(const struct hf_agent_config *a, const struct hf_agent_config *b)
-{
-    const struct hf_agent_external *x = &a->external, *y = &b->external;
-    return same_text(x->url, y->url) && same_text(x->password, y->password);
-}
-
 const char *hf_agent_mode_word(enum hf_agent_mode mode)
 {
     static const char *const words[] = {[HF_AGENT_LOCAL] = "local",
