@@ -23,7 +23,8 @@ struct hf_agent {
     const struct hf_agent_config *config; /* borrowed: in force */
     const struct hf_agent_config *first;  /* borrowed: whose patterns are in force */
     struct hf_store *store;               /* owned, as all below */
-    struct hf_peering *peering;           /* NULL: another mode */
+    struct hf_peering *_Atomic peering;   /* NULL: another mode */
+    const struct hf_agent_config *fleet;  /* borrowed: whose peers they are; NULL likewise */
     struct hf_external_side external;
     struct hf_sessions *sessions;
     struct hf_door *redis, *memcached; /* NULL = not served */
@@ -87,22 +88,25 @@ static int make_external(struct hf_agent *agent, struct hf_agent_error *error)
                       : 0;
 }
 
-static int make_peering(struct hf_agent *agent, struct hf_agent_error *error)
+static int make_peering(struct hf_agent *agent, const struct hf_agent_config *config,
+                        struct hf_agent_error *error)
 {
-    const struct hf_agent_config *config = agent->config;
     const struct hf_peering_settings settings = {config, agent->store, agent->hash_key};
+    struct hf_peering *peering = NULL;
     char told[HF_PEERING_TEXT_MAX];
     if (!config->replication.on)
         return 0;
-    int result = hf_peering_new(agent->loop, &settings, &agent->peering, told);
+    int result = hf_peering_new(agent->loop, &settings, &peering, told);
+    agent->peering = peering;
+    agent->fleet = config;
     return result < 0 ? fail(error, result, "%s:%u: %s", config->process->file,
                              config->replication.line, told)
                       : 0;
 }
 
-static int open_peering(struct hf_agent *agent, struct hf_agent_error *error)
+static int open_peering(struct hf_agent *agent, const struct hf_agent_config *config,
+                        struct hf_agent_error *error)
 {
-    const struct hf_agent_config *config = agent->config;
     char told[HF_PEERING_TEXT_MAX];
     if (agent->peering == NULL)
         return 0;
@@ -133,16 +137,15 @@ static int make_store(struct hf_agent *agent, struct hf_agent_error *error)
     struct hf_store_options options = {.memory = config->memory,
                                        .full = config->when_full,
                                        .now_ms = hf_loop_now_ms(agent->loop),
+                                       .grace_ms = HF_FABRIC_GRACE_MS, /* of copies */
                                        .dropped = dropped,
                                        .user = agent};
-    if (config->replication.on)
-        options.grace_ms = HF_FABRIC_GRACE_MS;
     hf_random_bytes(agent->hash_key, sizeof(agent->hash_key));
     memcpy(options.hash_key, agent->hash_key, sizeof(options.hash_key));
     int result = hf_store_new(&options, &agent->store);
     if (result < 0)
         return fail(error, result, "the session store cannot be made: %s", strerror(-result));
-    result = make_peering(agent, error);
+    result = make_peering(agent, config, error);
     if (result < 0)
         return result;
     struct hf_sessions_backend backend;
@@ -249,7 +252,7 @@ int hf_agent_new(struct hf_loop *loop, const struct hf_agent_config *config,
     if (result == 0)
         result = open_doors(agent, fronts, error);
     if (result == 0)
-        result = open_peering(agent, error);
+        result = open_peering(agent, config, error);
     if (result < 0) {
         hf_agent_free(&agent);
         return result;
@@ -261,8 +264,42 @@ int hf_agent_new(struct hf_loop *loop, const struct hf_agent_config *config,
 
 /* ---- reload ---- */
 
+static void free_peering(struct hf_agent *agent)
+{
+    struct hf_peering *peering = agent->peering;
+    agent->peering = NULL;
+    agent->fleet = NULL;
+    hf_peering_free(&peering);
+}
+
+/* What a local agent holds becomes known to its peers as what one that comes back holds. */
+static void join(struct hf_agent *agent, const struct hf_agent_config *config)
+{
+    struct hf_agent_error error;
+    int result = make_peering(agent, config, &error);
+    if (result == 0) {
+        struct hf_sessions_backend backend = hf_peering_backend(agent->peering);
+        hf_sessions_allow_flush(agent->sessions, false);
+        hf_sessions_set_first(agent->sessions, &backend);
+        result = open_peering(agent, config, &error);
+    }
+    if (result < 0) {
+        hf_sessions_set_first(agent->sessions, NULL);
+        free_peering(agent);
+        hf_error("%s", error.text);
+        return;
+    }
+    agent->external.peering = agent->peering;
+    if (agent->redis != NULL)
+        hf_door_set_shared(agent->redis, true);
+    if (agent->memcached != NULL)
+        hf_door_set_shared(agent->memcached, true);
+}
+
 static void switch_mode(struct hf_agent *agent, const struct hf_agent_config *config)
 {
+    if (hf_external_side_mode(&agent->external) == HF_AGENT_LOCAL && config->replication.on)
+        join(agent, config);
     char told[HF_EXTERNAL_SIDE_TEXT_MAX];
     if (!hf_external_side_switch(&agent->external, config, told))
         hf_warning("%s: %s", config->process->file, told);
@@ -279,7 +316,7 @@ static void warn_of_rest(const struct hf_agent *agent, const struct hf_agent_con
     if (!hf_address_equal(&old->redis, &config->redis) ||
         !hf_address_equal(&old->memcached, &config->memcached))
         hf_warning("%s: redis and memcached stay where they are until a restart", file);
-    if (!hf_agent_config_same_replication(agent->first, config))
+    if (agent->fleet != NULL && !hf_agent_config_same_replication(agent->fleet, config))
         hf_warning(
             "%s: peer, peer_key_file, peers, backups, acknowledge and consistency stay "
             "what they are until a restart; restart one agent after the other",
@@ -400,7 +437,7 @@ void hf_agent_free(struct hf_agent **agent)
     hf_door_free(&gone->redis);
     hf_door_free(&gone->memcached);
     hf_external_side_close(&gone->external);
-    hf_peering_free(&gone->peering); /* ends what is under way */
+    free_peering(gone); /* ends what is under way */
     hf_sessions_free(&gone->sessions);
     hf_store_free(&gone->store);
     hf_counters_fini(&gone->counters);
@@ -426,6 +463,11 @@ enum hf_agent_mode hf_agent_mode(const struct hf_agent *agent)
 const char *hf_agent_external_url(const struct hf_agent *agent)
 {
     return agent->external.url;
+}
+
+const struct hf_agent_config *hf_agent_fleet(const struct hf_agent *agent)
+{
+    return agent->fleet;
 }
 
 const struct hf_peering *hf_agent_peering(const struct hf_agent *agent)

@@ -271,6 +271,12 @@ void hf_outbox_flush(struct hf_outbox *outbox)
         walk_on(outbox);
         send_waiting(outbox, LOOKED_AT_MAX);
     }
+    while (outbox->tombing && outbox->window < HF_EXTERNAL_WINDOW &&
+           outbox->counts.dirty < outbox->settings.dirty_max &&
+           !hf_remote_is_open(outbox->settings.remote)) {
+        hf_outbox_tombs_on(outbox);
+        send_waiting(outbox, LOOKED_AT_MAX);
+    }
     outbox->flushing = false;
     report_end(outbox);
 }
@@ -303,6 +309,8 @@ void hf_outbox_store_changed(struct hf_outbox *outbox, enum hf_remote_change cha
     switch (change) {
     case HF_REMOTE_OPENED:
         outbox->outage = true;
+        if (outbox->opened_ms == 0)
+            outbox->opened_ms = hf_outbox_now_ms(outbox);
         hf_error("external store: %s: sessions go on in the agents until it answers",
                  hf_remote_trouble(outbox->settings.remote));
         break;
@@ -316,6 +324,9 @@ void hf_outbox_store_changed(struct hf_outbox *outbox, enum hf_remote_change cha
                    outbox->counts.dirty);
         HF_LIST_EACH(&outbox->waiting, node)
         hf_container_of(node, struct hf_outbox_key, node)->due_ms = 0;
+        if (outbox->opened_ms != 0)
+            hf_outbox_tombs_since(outbox, outbox->opened_ms - HF_OUTBOX_TOMBS_MS);
+        outbox->opened_ms = 0;
         hf_outbox_flush(outbox);
         break;
     }

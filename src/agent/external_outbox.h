@@ -16,6 +16,8 @@
  *   deleted  a key that is gone is remembered for HF_OUTBOX_AGAIN_MS after the store knows it, and
  *            keeps what was read there before from coming back (HF_OPERATION_ADOPTS). Before a
  *            delete is repeated the fabric is asked: somebody may have made the key anew
+ *   deleted by another  when the store is back, or an agent is lost, the deletes of the outage, or
+ *            of the last moments, are told again by whoever has their tombstones
  *   an empty store  (it began anew, or another one answers), or more taken over than
  *            HF_EXTERNAL_DIRTY_MAX: everything that is owned here is written
  *
@@ -28,6 +30,7 @@ enum {
     HF_OUTBOX_HOLD_MS = 200, /* below HF_FABRIC_ANSWER_MS */
     HF_OUTBOX_FLUSH_MS = HF_EXTERNAL_BEHIND_MS,
     HF_OUTBOX_AGAIN_MS = 1000, /* longer than HF_REMOTE_DEADLINE_MS */
+    HF_OUTBOX_TOMBS_MS = 5000, /* a delete that old was told, or the breaker is open */
     HF_OUTBOX_LATE_MS = 50,    /* a turn that takes longer may have outlived a lease */
 };
 
@@ -63,6 +66,8 @@ void hf_outbox_set_memory(struct hf_outbox *outbox, size_t memory, enum hf_store
 void hf_outbox_set_writing(struct hf_outbox *outbox, enum hf_outbox_writing writing);
 /* To be told what hf_remote_settings.changed is. */
 void hf_outbox_store_changed(struct hf_outbox *outbox, enum hf_remote_change change);
+/* An agent has ended, or is not reached: what it was told to delete last it may have owed. */
+void hf_outbox_peer_lost(struct hf_outbox *outbox);
 /* The store still has a key that the fabric says is deleted. */
 void hf_outbox_delete(struct hf_outbox *outbox, const struct hf_store_key *key);
 

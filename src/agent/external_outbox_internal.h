@@ -66,6 +66,9 @@ struct hf_outbox {
     bool walking; /* everything that is owned is written */
     uint64_t walk;
     bool outage; /* since it began not all is written yet */
+    bool tombing; /* deletes since `tombs_since_ms` are told again */
+    uint64_t tombs, tombs_since_ms;
+    uint64_t opened_ms; /* the breaker is open since then; 0: it is not */
     struct hf_external_counts counts;
     /* The keys that a session had before an operation that may have ended it. */
     unsigned sibling_count;
@@ -104,6 +107,11 @@ bool hf_outbox_held(void *user, struct hf_fabric_op *op);
 void hf_outbox_send(struct hf_outbox_key *key);
 void hf_outbox_done(struct hf_remote_call *call, struct hf_remote_result *result);
 void hf_outbox_checked(struct hf_sessions_call *call, const struct hf_operation_result *result);
+
+/* external_outbox_tombs.c */
+/* Has the deletes of all agents since then told again. */
+void hf_outbox_tombs_since(struct hf_outbox *outbox, uint64_t since_ms);
+void hf_outbox_tombs_on(struct hf_outbox *outbox);
 
 /* external_outbox.c */
 void hf_outbox_flush(struct hf_outbox *outbox);

@@ -27,7 +27,12 @@ static enum hf_outbox_writing writing_of(const struct hf_agent_config *config)
 static void turn_end(void *user)
 {
     struct hf_external_side *side = user;
-    hf_outbox_turn(hf_external_fabric_outbox(side->fabric));
+    struct hf_outbox *outbox = hf_external_fabric_outbox(side->fabric);
+    uint64_t losses = hf_peering_losses(side->peering);
+    if (side->losses != losses)
+        hf_outbox_peer_lost(outbox);
+    side->losses = losses;
+    hf_outbox_turn(outbox);
 }
 
 static int open_fabric(struct hf_external_side *side, const struct hf_agent_config *config)
@@ -146,9 +151,12 @@ static const char *obstacle(const struct hf_external_side *side,
         return side->behind == config->external.behind
                    ? NULL
                    : "write: of an agent without peers is changed by a restart";
-    if (side->peering == NULL || !config->replication.on)
-        return "without peers the mode is changed by a restart, which ends the sessions that are "
-               "in the agent's memory alone";
+    if (side->peering == NULL && from == HF_AGENT_LOCAL)
+        return config->replication.on ? "there are no peers" : NULL;
+    if (side->peering == NULL)
+        return "an agent that has its store to itself leaves it, or gets peers, by a restart";
+    if (!config->replication.on)
+        return "peers are left by a restart, which hands the sessions over to them";
     if (from == HF_AGENT_EXTERNAL && config->mode == HF_AGENT_REPLICATED)
         return "sessions that only the external store has would be lost: reload with mode: "
                "transition, and with mode: replicated when the longest session is over";
@@ -169,8 +177,10 @@ bool hf_external_side_switch(struct hf_external_side *side, const struct hf_agen
         hf_outbox_set_writing(hf_external_fabric_outbox(side->fabric), writing_of(config));
     } else if (side->fabric != NULL) {
         leave_fabric(side);
-    } else if (side->peering != NULL && config->external.url != NULL) {
+    } else if (side->alone == NULL && config->external.url != NULL) {
         int result = hf_external_side_open(side, config);
+        if (result == 0 && side->alone != NULL)
+            hf_external_bring(side->alone, side->sessions);
         if (result < 0) {
             snprintf(told, HF_EXTERNAL_SIDE_TEXT_MAX,
                      "mode stays %s: the external store cannot be used: %s",

@@ -70,7 +70,7 @@ struct hf_peering {
     void *turn_end_argument;
     hf_peering_left_fn left;
     void *user;
-    uint64_t leave_end_ms;
+    uint64_t leave_end_ms, losses;
     struct hf_metrics_source source;
     _Atomic uint64_t values[ROWS];
     _Atomic bool linked[HF_RANK_NODES_MAX]; /* by place */
@@ -95,6 +95,7 @@ static void link_down(void *user, unsigned peer, bool gone, uint64_t now_ms)
 {
     struct hf_peering *peering = user;
     set_time(peering, now_ms);
+    peering->losses++;
     peering->fabric.down(peering->fabric.user, peer, gone, now_ms);
 }
 
@@ -263,6 +264,16 @@ void hf_peering_set_turn_end(struct hf_peering *peering, hf_message_fn fn, void 
 {
     peering->turn_end = fn;
     peering->turn_end_argument = argument;
+}
+
+uint64_t hf_peering_losses(const struct hf_peering *peering)
+{
+    return peering->losses;
+}
+
+const struct hf_agent_replication *hf_peering_configuration(const struct hf_peering *peering)
+{
+    return peering->configuration;
 }
 
 int hf_peering_open(struct hf_peering *peering, struct hf_sessions *sessions,

@@ -43,6 +43,8 @@ void hf_peering_close(struct hf_peering *peering);
  * calls under way it ends, and the store. NULL is harmless. */
 void hf_peering_free(struct hf_peering **peering);
 
+/* Counts links that ended, of whatever cause. */
+uint64_t hf_peering_losses(const struct hf_peering *peering);
 /* What hf_store_options.dropped is told. */
 void hf_peering_dropped(struct hf_peering *peering, enum hf_store_drop why, struct hf_slice id,
                         enum hf_record_state state, struct hf_version version);
@@ -50,6 +52,7 @@ void hf_peering_dropped(struct hf_peering *peering, enum hf_store_drop why, stru
 void hf_peering_publish(struct hf_peering *peering);
 
 /* Any thread. */
+const struct hf_agent_replication *hf_peering_configuration(const struct hf_peering *peering);
 bool hf_peering_ready(const struct hf_peering *peering);    /* hf_fabric_ready */
 bool hf_peering_complete(const struct hf_peering *peering); /* hf_fabric_complete */
 /* Whether the link to the peer at this place of config->replication.peers is up. */

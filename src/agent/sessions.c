@@ -172,6 +172,12 @@ void hf_sessions_match(const struct hf_sessions *sessions, struct hf_slice key,
     hf_pattern_match(sessions->settings.patterns, key, ret_match);
 }
 
+void hf_sessions_each_pattern(const struct hf_sessions *sessions, hf_pattern_visit_fn visit,
+                              void *user)
+{
+    hf_pattern_each(sessions->settings.patterns, visit, user);
+}
+
 uint64_t hf_sessions_now_ms(const struct hf_sessions *sessions)
 {
     return sessions->now_ms;
@@ -257,6 +263,11 @@ void hf_sessions_set_backend(struct hf_sessions *sessions,
                              const struct hf_sessions_backend *backend)
 {
     sessions->backend = backend != NULL ? backend : &sessions->first;
+}
+
+void hf_sessions_set_first(struct hf_sessions *sessions, const struct hf_sessions_backend *backend)
+{
+    sessions->first = backend != NULL ? *backend : sessions->local;
 }
 
 void hf_sessions_set_time(struct hf_sessions *sessions, uint64_t now_ms, uint64_t wall_ms)

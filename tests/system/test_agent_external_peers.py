@@ -23,13 +23,17 @@ class Fleet(Agents):
     def __init__(self, directory, write="through", mode="external", **keys):
         self.redis = RedisServer(directory / "redis")
         self.external = {"url": f"redis://127.0.0.1:{self.redis.port}/0", "write": write}
-        if mode != "replicated":
+        if mode in ("external", "transition"):
             keys["external"] = self.external
         super().__init__(directory, mode=mode, **keys)
 
     def start(self, *names):
         if self.redis.process is None:
             self.redis.start()
+        if json.loads(self.agents["a"].file.read_text())["agent"]["mode"] == "local":
+            for name in self.names:
+                self.agents[name].start()
+            return self
         super().start(*names)
         if self.status(self.names[0])["mode"] == "external":
             for name in names or self.names:
@@ -417,3 +421,25 @@ def test_what_a_reload_cannot_do_is_told(fleet):
     client, store = fleet.client("a"), fleet.store()
     assert client.set("sess:1", "v")
     poll(lambda: store.get("sess:1") == b"v", 10, "it is written behind")
+
+
+def test_a_local_agent_gets_peers_and_then_a_store(make):
+    """local, replicated, external, agent by agent; what each held all serve."""
+    fleet = make(mode="local")
+    clients = [fleet.client(name) for name in "abc"]
+    for i, client in enumerate(clients):
+        for j in range(50):
+            assert client.set(f"sess:{i}-{j}", f"v{i}-{j}", ex=1000)
+    for name in "abc":
+        assert "mode: replicated, before local" in fleet.mode(name, "replicated")
+    poll(lambda: all(fleet.joined(name) for name in "abc"), 15, "all are joined")
+    store = fleet.store()
+    for name in "abc":
+        assert "mode: external, before replicated" in fleet.mode(name, "external")
+    for i in range(3):
+        for j in range(50):
+            assert clients[(i + 1) % 3].get(f"sess:{i}-{j}") == f"v{i}-{j}".encode()
+    poll(lambda: store.dbsize() == 150, 20, "all is in the store")
+    fleet.kill("a")
+    assert clients[1].get("sess:0-7") == b"v0-7"
+    fleet.settled()
