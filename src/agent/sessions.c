@@ -10,7 +10,7 @@ struct hf_sessions {
     struct hf_sessions_settings settings; /* what it points at is borrowed */
     struct hf_sessions_backend local, first;
     const struct hf_sessions_backend *backend;
-    struct hf_operation_scratch scratch; /* owned */
+    struct hf_bytes scratch; /* owned */
     struct hf_sessions_counts counts;
     uint64_t now_ms, wall_ms;
     bool flush_allowed;
@@ -253,7 +253,7 @@ void hf_sessions_free(struct hf_sessions **sessions)
     if (*sessions == NULL)
         return;
     REQUIRE(HF_MAGIC_OK(*sessions, SESSIONS_MAGIC));
-    hf_operation_scratch_fini(&(*sessions)->scratch);
+    hf_bytes_clear(NULL, &(*sessions)->scratch);
     (*sessions)->magic = 0;
     free(*sessions);
     *sessions = NULL;
