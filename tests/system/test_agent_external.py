@@ -166,6 +166,29 @@ def test_a_wrong_password_is_told_and_no_miss_is_answered(tmp_path):
     running.stop()
 
 
+def test_only_so_many_keys_are_owed(pair):
+    """What is refused then is a new key; those that are owed already go on."""
+    limit, batch = 100000, 1000
+    with pair.client() as client:
+        assert ask(client, "SET", "sess:0", "before") == OK
+        pair.redis.stop()
+        pair.away()
+        for first in range(0, limit, batch):
+            client.send(b"".join(encode("SET", f"sess:{first + i}", "v") for i in range(batch)))
+            assert all(client.reply() == OK for _ in range(batch))
+        poll(lambda: pair.metric("store_dirty_keys") == limit, 5, "all are owed")
+        assert ask(client, "SET", "sess:new", "v").startswith(b"-OOM")
+        assert ask(client, "SET", "sess:7", "again") == OK
+        assert ask(client, "GET", "sess:new").startswith(b"-")
+        poll(lambda: pair.metric("store_refused_total") == 1, 5, "it is counted")
+        pair.redis.start()
+        pair.back()
+        with pair.store() as store:
+            assert ask(store, "DBSIZE") == b":%d\r\n" % limit
+            assert ask(store, "GET", "sess:7") == bulk("again")
+        assert ask(client, "SET", "sess:new", "v") == OK
+
+
 def test_sessions_go_on_while_the_store_is_away_and_nothing_is_lost(pair):
     """Killed, it loses all it had: it keeps nothing on disk."""
     with pair.client() as client:
