@@ -349,8 +349,13 @@ int hf_agent_reload(struct hf_agent *agent, const struct hf_agent_config *config
 static void end(void *user)
 {
     struct hf_agent *agent = user;
+    bool waits = agent->waiting;
+    hf_external_side_leave(&agent->external);
     bool clean = hf_external_side_dirty(&agent->external) == 0;
     agent->waiting = !clean && !agent->cut;
+    if (agent->waiting && !waits)
+        hf_timer_set(hf_loop_timers(agent->loop), &agent->drain,
+                     hf_loop_now_ms(agent->loop) + HF_AGENT_DRAIN_MS);
     if (agent->waiting)
         return;
     if (!clean)

@@ -351,6 +351,19 @@ void hf_outbox_set_writing(struct hf_outbox *outbox, enum hf_outbox_writing writ
     hf_outbox_limit(outbox);
 }
 
+void hf_outbox_leave(struct hf_outbox *outbox)
+{
+    HF_LIST_EACH(&outbox->waiting, node)
+    {
+        struct hf_outbox_key *key = hf_container_of(node, struct hf_outbox_key, node);
+        struct hf_store_value value;
+        enum hf_store_status status =
+            hf_store_get(outbox->settings.store, &key->key, hf_outbox_now_ms(outbox), &value);
+        if (!key->gone && status == HF_STORE_NOT_OWNER && hf_list_empty(&key->tickets))
+            hf_outbox_key_forget(key);
+    }
+}
+
 struct hf_external_counts *hf_outbox_counts(struct hf_outbox *outbox)
 {
     return &outbox->counts;

@@ -64,6 +64,8 @@ void hf_outbox_turn(struct hf_outbox *outbox);
 void hf_outbox_set_memory(struct hf_outbox *outbox, size_t memory, enum hf_store_full when_full);
 /* From now on. Beginning to write, everything that is owned here is written. */
 void hf_outbox_set_writing(struct hf_outbox *outbox, enum hf_outbox_writing writing);
+/* Before this node ends: what others own by now is theirs to write. */
+void hf_outbox_leave(struct hf_outbox *outbox);
 /* To be told what hf_remote_settings.changed is. */
 void hf_outbox_store_changed(struct hf_outbox *outbox, enum hf_remote_change change);
 /* An agent has ended, or is not reached: what it was told to delete last it may have owed. */

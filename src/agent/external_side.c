@@ -220,6 +220,12 @@ void hf_external_side_set_memory(struct hf_external_side *side,
         (void)hf_store_limit(side->store, config->memory, config->when_full);
 }
 
+void hf_external_side_leave(struct hf_external_side *side)
+{
+    if (side->fabric != NULL)
+        hf_outbox_leave(hf_external_fabric_outbox(side->fabric));
+}
+
 uint32_t hf_external_side_dirty(const struct hf_external_side *side)
 {
     if (side->fabric != NULL)

@@ -39,6 +39,8 @@ void hf_external_side_close(struct hf_external_side *side);
 void hf_external_side_publish(struct hf_external_side *side);
 void hf_external_side_set_memory(struct hf_external_side *side,
                                  const struct hf_agent_config *config);
+/* Before the agent ends: what its peers have taken over is theirs to write. */
+void hf_external_side_leave(struct hf_external_side *side);
 /* Keys that wait to be written. */
 uint32_t hf_external_side_dirty(const struct hf_external_side *side);
 /* Why they do; never empty. */

@@ -245,10 +245,10 @@ static void complete(void *user, struct hf_fabric_op *op)
         hf_list_push_back(&replicated->again, &pending->node);
         return;
     }
-    if (op->held != NULL && hold(replicated, op))
-        keep(replicated, op);
-    else
+    if (op->held == NULL || !hold(replicated, op))
         conclude(replicated, pending);
+    else if (hf_bytes_size(&pending->kept) == 0) /* else what it borrowed may be gone by now */
+        keep(replicated, op);
 }
 
 /* ---- the backend ---- */

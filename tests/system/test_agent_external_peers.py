@@ -204,7 +204,8 @@ def test_the_owner_is_the_cache_and_the_only_writer(fleet):
     for _ in range(20):
         assert a.get("sess:1") == b"second"
     assert sum(fleet.metric(name, "answers_total") for name in "abc") - loads <= 8  # written once more
-    assert b.delete("sess:1") == 1
+    assert a.set("sess:1", "third", get=True) == b"second"  # kept while the store is waited for
+    assert b.execute_command("GETDEL", "sess:1") == b"third"
     assert store.get("sess:1") is None and a.get("sess:1") is None
 
 
@@ -369,10 +370,36 @@ def test_all_agents_end_and_the_store_has_it(make):
         assert client.set(f"sess:{i}", f"v{i}", ex=1000)
     for name in "abc":
         fleet.leave(name)
-    assert fleet.store().dbsize() == 50
+    assert fleet.store().dbsize() == 50  # each was handed over, the last agent's are written
     fleet.start()
     client = fleet.client("b")
     assert [client.get(f"sess:{i}") for i in range(50)] == [b"v%d" % i for i in range(50)]
+
+
+def test_a_planned_end_while_the_store_is_away(fleet):
+    """Its debt goes over with its sessions; the agent does not wait for the store."""
+    a, b, store = fleet.client("a"), fleet.client("b"), fleet.store()
+    fleet.redis.stop()
+    fleet.away()
+    for i in range(30):
+        assert a.set(f"sess:{i}", f"v{i}", ex=1000)
+    fleet.leave("a")
+    assert "keys end here" not in fleet.agents["a"].stderr()
+    assert b.get("sess:7") == b"v7"
+    fleet.redis.start()
+    fleet.back()
+    poll(lambda: store.dbsize() == 30, 20, "all is there")
+
+
+def test_behind_and_the_owner_dies_under_load(make):
+    fleet = make(write="behind")
+    with users(fleet) as all_users:
+        work(all_users)
+        fleet.kill("b")
+        for user in all_users:
+            user.names.remove("b")
+        work(all_users)
+    compare(fleet, all_users)
 
 
 # --- switching by reload -----------------------------------------------------------------------------
