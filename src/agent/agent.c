@@ -1,5 +1,5 @@
 #include "agent/agent.h"
-#include "agent/peering.h"
+#include "agent/external_side.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -23,9 +23,9 @@ struct hf_agent {
     const struct hf_agent_config *config; /* borrowed: in force */
     const struct hf_agent_config *first;  /* borrowed: whose patterns are in force */
     struct hf_store *store;               /* owned, as all below */
-    struct hf_peering *peering;           /* NULL: another mode */
-    struct hf_external *external;         /* likewise */
-    struct hf_external_counters stored;   /* of it */
+    struct hf_peering *_Atomic peering;   /* NULL: another mode */
+    const struct hf_agent_config *fleet;  /* borrowed: whose peers they are; NULL likewise */
+    struct hf_external_side external;
     struct hf_sessions *sessions;
     struct hf_door *redis, *memcached; /* NULL = not served */
     struct hf_timer tick, drain;
@@ -66,64 +66,47 @@ static void tick(struct hf_timer *timer)
         hf_peering_publish(agent->peering);
     bool more = hf_store_tick(agent->store, now_ms, HF_STORE_TICK_BUDGET);
     hf_counters_publish(&agent->counters, agent->sessions, agent->redis, agent->memcached);
-    if (agent->external != NULL)
-        hf_external_counters_publish(&agent->stored, agent->external);
+    hf_external_side_publish(&agent->external);
     set_tick(agent, more ? HF_AGENT_BUSY_TICK_MS : HF_AGENT_TICK_MS);
-    if (agent->waiting && hf_external_is_clean(agent->external))
+    if (agent->waiting && hf_external_side_dirty(&agent->external) == 0)
         end(agent);
 }
 
 /* ---- beginning ---- */
 
-/* What is kept in an external store is evicted as its copies are no longer used. */
-static enum hf_store_full when_full(const struct hf_agent_config *config)
-{
-    return config->external.url != NULL ? HF_STORE_EVICT : config->when_full;
-}
-
 static int make_external(struct hf_agent *agent, struct hf_agent_error *error)
 {
-    const struct hf_agent_external *config = &agent->config->external;
-    if (config->url == NULL)
-        return 0;
-    struct hf_external_settings settings = {
-        .loop = agent->loop,
-        .store = agent->store,
-        .hash_key = agent->hash_key,
-        .memory = agent->config->memory,
-        .tomb_ms = HF_AGENT_TOMB_MS,
-        .behind = config->behind,
-        .remote = {.kind = config->kind,
-                   .addresses = config->addresses,
-                   .address_count = config->address_count,
-                   .database = config->database,
-                   .user = config->user,
-                   .master = config->master,
-                   .password = hf_slice_text(config->password)}};
-    int result = hf_external_new(&settings, &agent->external);
-    if (result < 0)
-        return fail(error, result, "%s: the external store cannot be used: %s",
-                    agent->config->process->file, strerror(-result));
-    hf_external_counters_init(&agent->stored);
-    return 0;
+    agent->external = (struct hf_external_side){.loop = agent->loop,
+                                                .store = agent->store,
+                                                .hash_key = agent->hash_key,
+                                                .tomb_ms = HF_AGENT_TOMB_MS,
+                                                .sessions = agent->sessions,
+                                                .peering = agent->peering};
+    int result = hf_external_side_open(&agent->external, agent->config);
+    return result < 0 ? fail(error, result, "%s: the external store cannot be used: %s",
+                             agent->config->process->file, strerror(-result))
+                      : 0;
 }
 
-static int make_peering(struct hf_agent *agent, struct hf_agent_error *error)
+static int make_peering(struct hf_agent *agent, const struct hf_agent_config *config,
+                        struct hf_agent_error *error)
 {
-    const struct hf_agent_config *config = agent->config;
     const struct hf_peering_settings settings = {config, agent->store, agent->hash_key};
+    struct hf_peering *peering = NULL;
     char told[HF_PEERING_TEXT_MAX];
     if (!config->replication.on)
         return 0;
-    int result = hf_peering_new(agent->loop, &settings, &agent->peering, told);
+    int result = hf_peering_new(agent->loop, &settings, &peering, told);
+    agent->peering = peering;
+    agent->fleet = config;
     return result < 0 ? fail(error, result, "%s:%u: %s", config->process->file,
                              config->replication.line, told)
                       : 0;
 }
 
-static int open_peering(struct hf_agent *agent, struct hf_agent_error *error)
+static int open_peering(struct hf_agent *agent, const struct hf_agent_config *config,
+                        struct hf_agent_error *error)
 {
-    const struct hf_agent_config *config = agent->config;
     char told[HF_PEERING_TEXT_MAX];
     if (agent->peering == NULL)
         return 0;
@@ -144,7 +127,7 @@ static void dropped(void *user, enum hf_store_drop why, struct hf_slice id,
 /* The file may name another mode than the one that runs until a restart. */
 static void allow_flush(struct hf_agent *agent)
 {
-    bool local = agent->peering == NULL && agent->external == NULL;
+    bool local = hf_external_side_mode(&agent->external) == HF_AGENT_LOCAL;
     hf_sessions_allow_flush(agent->sessions, local && agent->config->flush_allowed);
 }
 
@@ -152,42 +135,38 @@ static int make_store(struct hf_agent *agent, struct hf_agent_error *error)
 {
     const struct hf_agent_config *config = agent->config;
     struct hf_store_options options = {.memory = config->memory,
-                                       .full = when_full(config),
+                                       .full = config->when_full,
                                        .now_ms = hf_loop_now_ms(agent->loop),
+                                       .grace_ms = HF_FABRIC_GRACE_MS, /* of copies */
                                        .dropped = dropped,
                                        .user = agent};
-    if (config->replication.on)
-        options.grace_ms = HF_FABRIC_GRACE_MS;
     hf_random_bytes(agent->hash_key, sizeof(agent->hash_key));
     memcpy(options.hash_key, agent->hash_key, sizeof(options.hash_key));
     int result = hf_store_new(&options, &agent->store);
     if (result < 0)
         return fail(error, result, "the session store cannot be made: %s", strerror(-result));
-    result = make_peering(agent, error);
-    if (result == 0)
-        result = make_external(agent, error);
+    result = make_peering(agent, config, error);
     if (result < 0)
         return result;
     struct hf_sessions_backend backend;
     if (agent->peering != NULL)
         backend = hf_peering_backend(agent->peering);
-    else if (agent->external != NULL)
-        backend = *hf_external_backend(agent->external);
-    bool local = agent->peering == NULL && agent->external == NULL;
     struct hf_sessions_settings settings = {.store = agent->store,
                                             .patterns = config->patterns,
                                             .hash_key = agent->hash_key,
-                                            .backend = local ? NULL : &backend,
+                                            .backend = agent->peering != NULL ? &backend : NULL,
                                             .memory = config->memory,
-                                            .when_full = when_full(config),
+                                            .when_full = config->when_full,
                                             .tomb_ms = HF_AGENT_TOMB_MS,
                                             .epoch_floor = 1};
     result = hf_sessions_new(&settings, &agent->sessions);
     if (result < 0)
         return fail(error, result, "out of memory");
     hf_sessions_set_time(agent->sessions, hf_loop_now_ms(agent->loop), hf_clock_wall_ms());
-    allow_flush(agent);
-    return 0;
+    result = make_external(agent, error);
+    if (result == 0)
+        allow_flush(agent);
+    return result;
 }
 
 /* Each door's share of the descriptors that this process may open. */
@@ -273,7 +252,7 @@ int hf_agent_new(struct hf_loop *loop, const struct hf_agent_config *config,
     if (result == 0)
         result = open_doors(agent, fronts, error);
     if (result == 0)
-        result = open_peering(agent, error);
+        result = open_peering(agent, config, error);
     if (result < 0) {
         hf_agent_free(&agent);
         return result;
@@ -285,18 +264,51 @@ int hf_agent_new(struct hf_loop *loop, const struct hf_agent_config *config,
 
 /* ---- reload ---- */
 
-static void warn_of_mode(const struct hf_agent *agent, const struct hf_agent_config *config)
+static void free_peering(struct hf_agent *agent)
 {
-    if (!hf_agent_config_same_external(agent->first, config))
-        hf_warning("%s: mode and external stay what they are until a restart",
-                   config->process->file);
+    struct hf_peering *peering = agent->peering;
+    agent->peering = NULL;
+    agent->fleet = NULL;
+    hf_peering_free(&peering);
+}
+
+/* What a local agent holds becomes known to its peers as what one that comes back holds. */
+static void join(struct hf_agent *agent, const struct hf_agent_config *config)
+{
+    struct hf_agent_error error;
+    int result = make_peering(agent, config, &error);
+    if (result == 0) {
+        struct hf_sessions_backend backend = hf_peering_backend(agent->peering);
+        hf_sessions_allow_flush(agent->sessions, false);
+        hf_sessions_set_first(agent->sessions, &backend);
+        result = open_peering(agent, config, &error);
+    }
+    if (result < 0) {
+        hf_sessions_set_first(agent->sessions, NULL);
+        free_peering(agent);
+        hf_error("%s", error.text);
+        return;
+    }
+    agent->external.peering = agent->peering;
+    if (agent->redis != NULL)
+        hf_door_set_shared(agent->redis, true);
+    if (agent->memcached != NULL)
+        hf_door_set_shared(agent->memcached, true);
+}
+
+static void switch_mode(struct hf_agent *agent, const struct hf_agent_config *config)
+{
+    if (hf_external_side_mode(&agent->external) == HF_AGENT_LOCAL && config->replication.on)
+        join(agent, config);
+    char told[HF_EXTERNAL_SIDE_TEXT_MAX];
+    if (!hf_external_side_switch(&agent->external, config, told))
+        hf_warning("%s: %s", config->process->file, told);
 }
 
 static void warn_of_rest(const struct hf_agent *agent, const struct hf_agent_config *config)
 {
     const struct hf_agent_config *old = agent->config;
     const char *file = config->process->file;
-    warn_of_mode(agent, config);
     if (!hf_agent_config_same_patterns(agent->first, config))
         hf_warning("%s: session_keys and tombstones stay what they are until a restart: sessions "
                    "that are held would be lost by another division of keys",
@@ -304,9 +316,9 @@ static void warn_of_rest(const struct hf_agent *agent, const struct hf_agent_con
     if (!hf_address_equal(&old->redis, &config->redis) ||
         !hf_address_equal(&old->memcached, &config->memcached))
         hf_warning("%s: redis and memcached stay where they are until a restart", file);
-    if (!hf_agent_config_same_replication(agent->first, config))
+    if (agent->fleet != NULL && !hf_agent_config_same_replication(agent->fleet, config))
         hf_warning(
-            "%s: mode, peer, peer_key_file, peers, backups, acknowledge and consistency stay "
+            "%s: peer, peer_key_file, peers, backups, acknowledge and consistency stay "
             "what they are until a restart; restart one agent after the other",
             file);
     if (!hf_address_equal(&old->process->admin_bind, &config->process->admin_bind))
@@ -317,12 +329,11 @@ int hf_agent_reload(struct hf_agent *agent, const struct hf_agent_config *config
                     struct hf_agent_error *error)
 {
     REQUIRE(HF_MAGIC_OK(agent, AGENT_MAGIC));
-    enum hf_store_full full = agent->external != NULL ? HF_STORE_EVICT : config->when_full;
-    int result = hf_sessions_set_limit(agent->sessions, config->memory, full);
-    if (result == 0 && agent->external != NULL)
-        result = hf_external_set_memory(agent->external, config->memory);
+    int result = hf_sessions_set_limit(agent->sessions, config->memory, config->when_full);
     if (result < 0)
         return fail(error, result, "memory cannot be changed: %s", strerror(-result));
+    switch_mode(agent, config);
+    hf_external_side_set_memory(&agent->external, config);
     warn_of_rest(agent, config);
     agent->config = config;
     allow_flush(agent);
@@ -338,14 +349,19 @@ int hf_agent_reload(struct hf_agent *agent, const struct hf_agent_config *config
 static void end(void *user)
 {
     struct hf_agent *agent = user;
-    bool clean = agent->external == NULL || hf_external_is_clean(agent->external);
+    bool waits = agent->waiting;
+    hf_external_side_leave(&agent->external);
+    bool clean = hf_external_side_dirty(&agent->external) == 0;
     agent->waiting = !clean && !agent->cut;
+    if (agent->waiting && !waits)
+        hf_timer_set(hf_loop_timers(agent->loop), &agent->drain,
+                     hf_loop_now_ms(agent->loop) + HF_AGENT_DRAIN_MS);
     if (agent->waiting)
         return;
     if (!clean)
         hf_error("%u keys end here without having reached the external store: %s",
-                 hf_external_counts(agent->external)->dirty,
-                 hf_remote_trouble(hf_external_remote(agent->external)));
+                 hf_external_side_dirty(&agent->external),
+                 hf_external_side_trouble(&agent->external));
     hf_timer_cancel(hf_loop_timers(agent->loop), &agent->drain);
     hf_timer_cancel(hf_loop_timers(agent->loop), &agent->tick);
     if (agent->peering != NULL)
@@ -425,10 +441,8 @@ void hf_agent_free(struct hf_agent **agent)
     hf_timer_cancel(hf_loop_timers(gone->loop), &gone->tick);
     hf_door_free(&gone->redis);
     hf_door_free(&gone->memcached);
-    hf_peering_free(&gone->peering); /* ends what is under way */
-    if (gone->external != NULL)
-        hf_external_counters_fini(&gone->stored);
-    hf_external_free(&gone->external);
+    hf_external_side_close(&gone->external);
+    free_peering(gone); /* ends what is under way */
     hf_sessions_free(&gone->sessions);
     hf_store_free(&gone->store);
     hf_counters_fini(&gone->counters);
@@ -443,7 +457,22 @@ const struct hf_counters *hf_agent_counters(const struct hf_agent *agent)
 
 const struct hf_external_counters *hf_agent_external_counters(const struct hf_agent *agent)
 {
-    return agent->external != NULL ? &agent->stored : NULL;
+    return hf_external_side_counters(&agent->external);
+}
+
+enum hf_agent_mode hf_agent_mode(const struct hf_agent *agent)
+{
+    return hf_external_side_mode(&agent->external);
+}
+
+const char *hf_agent_external_url(const struct hf_agent *agent)
+{
+    return agent->external.url;
+}
+
+const struct hf_agent_config *hf_agent_fleet(const struct hf_agent *agent)
+{
+    return agent->fleet;
 }
 
 const struct hf_peering *hf_agent_peering(const struct hf_agent *agent)

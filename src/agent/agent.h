@@ -30,21 +30,28 @@ typedef void (*hf_agent_ended_fn)(void *user);
 int hf_agent_new(struct hf_loop *loop, const struct hf_agent_config *config,
                  const struct hf_agent_fronts *fronts, struct hf_agent **ret_agent,
                  struct hf_agent_error *error);
-/* Puts memory, when_full and the password of another configuration in force; says in the log what
- * waits for a restart. 0: `config` is borrowed from now on, and one that an earlier reload brought
- * may be freed. Negative errno and a message: nothing changed. */
+/* Puts memory, when_full, the password and, as far as it can (external_side.h), the mode of another
+ * configuration in force; says in the log what waits for a restart. 0: `config` is borrowed from
+ * now on, and one that an earlier reload brought may be freed, unless it is hf_agent_fleet.
+ * Negative errno and a message: nothing changed. */
 int hf_agent_reload(struct hf_agent *agent, const struct hf_agent_config *config,
                     struct hf_agent_error *error);
 /* Accepts no more, answers what was asked, for at most HF_AGENT_DRAIN_MS, and hands its sessions
  * over to its peers (HF_PEERING_LEAVE_MS); then `ended`. Called again it cuts what is left and
  * ends. */
 void hf_agent_stop(struct hf_agent *agent, hf_agent_ended_fn ended, void *user);
+/* The configuration whose peers are this agent's, which stays borrowed; NULL: it has none. */
+const struct hf_agent_config *hf_agent_fleet(const struct hf_agent *agent);
 /* After `ended`, or before the loop ran. */
 void hf_agent_free(struct hf_agent **agent);
 
 /* Any thread, as long as the agent lives. */
 const struct hf_counters *hf_agent_counters(const struct hf_agent *agent);
-/* NULL: another mode. */
+/* What runs, whatever the file says. */
+enum hf_agent_mode hf_agent_mode(const struct hf_agent *agent);
+/* NULL: there never was one; then it stays. */
+const char *hf_agent_external_url(const struct hf_agent *agent);
+/* NULL: there never was a store. */
 const struct hf_external_counters *hf_agent_external_counters(const struct hf_agent *agent);
 /* NULL: another mode. For what peering.h allows any thread. */
 const struct hf_peering *hf_agent_peering(const struct hf_agent *agent);

@@ -125,6 +125,11 @@ void hf_door_set_password(struct hf_door *door, struct hf_slice password)
     door->settings.password = password;
 }
 
+void hf_door_set_shared(struct hf_door *door, bool shared)
+{
+    door->settings.shared = shared;
+}
+
 const struct hf_front_counts *hf_door_counts(const struct hf_door *door)
 {
     return &door->counts;

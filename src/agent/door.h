@@ -39,5 +39,6 @@ void hf_door_free(struct hf_door **door);
 
 /* Reload: for clients that authenticate from now on. Borrowed. */
 void hf_door_set_password(struct hf_door *door, struct hf_slice password);
+void hf_door_set_shared(struct hf_door *door, bool shared);
 const struct hf_front_counts *hf_door_counts(const struct hf_door *door);
 const struct hf_address *hf_door_address(const struct hf_door *door); /* as bound */

@@ -477,11 +477,18 @@ void hf_external_free(struct hf_external **external)
     free(gone);
 }
 
+void hf_external_bring(struct hf_external *external, struct hf_sessions *sessions)
+{
+    external->sessions = sessions;
+    external->walking = external->outage = true;
+    external->walk = 0;
+    hf_external_limit(external);
+}
+
 int hf_external_set_memory(struct hf_external *external, size_t memory)
 {
     external->settings.memory = memory;
-    return hf_store_limit(external->settings.store, memory,
-                          external->counts.dirty > 0 ? HF_STORE_REFUSE : HF_STORE_EVICT);
+    return hf_external_limit(external);
 }
 
 bool hf_external_is_clean(const struct hf_external *external)

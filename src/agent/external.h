@@ -46,6 +46,9 @@ int hf_external_new(const struct hf_external_settings *settings, struct hf_exter
 void hf_external_free(struct hf_external **external);
 /* For hf_sessions_settings; borrowed as long as the external. */
 const struct hf_sessions_backend *hf_external_backend(const struct hf_external *external);
+/* Everything that is in memory is compared with the store, and put there if it is missing.
+ * `sessions` is on the backend. */
+void hf_external_bring(struct hf_external *external, struct hf_sessions *sessions);
 /* The limit of the store's memory has changed: says again what a full store does. */
 int hf_external_set_memory(struct hf_external *external, size_t memory);
 /* True: nothing waits to be written. */

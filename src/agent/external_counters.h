@@ -52,5 +52,6 @@ struct hf_external_counters {
 void hf_external_counters_init(struct hf_external_counters *counters); /* registers them */
 void hf_external_counters_fini(struct hf_external_counters *counters);
 void hf_external_counters_publish(struct hf_external_counters *counters,
-                                  const struct hf_external *external);
+                                  const struct hf_external_counts *counts,
+                                  struct hf_remote *remote);
 uint64_t hf_external_counters_value(const struct hf_external_counters *counters, unsigned index);

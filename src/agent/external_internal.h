@@ -80,6 +80,9 @@ struct hf_external {
 
 /* external_keys.c */
 uint64_t hf_external_now_ms(const struct hf_external *external);
+/* While there are dirty keys, or copies that are to be compared, none may be dropped for room: it
+ * may be the only one. 0 or -EINVAL. */
+int hf_external_limit(const struct hf_external *external);
 /* The key of that text, made if need be; NULL without memory. */
 struct hf_external_key *hf_external_key_get(struct hf_external *external, struct hf_slice text,
                                             const struct hf_store_key *key, bool strict);

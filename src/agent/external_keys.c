@@ -68,10 +68,11 @@ void hf_external_key_settle(struct hf_external_key *key)
     free(key);
 }
 
-/* With dirty keys no copy may be dropped for room: it may be the only one. */
-static void set_full(struct hf_external *external, enum hf_store_full full)
+int hf_external_limit(const struct hf_external *external)
 {
-    (void)hf_store_limit(external->settings.store, external->settings.memory, full);
+    bool owes = external->counts.dirty > 0 || external->walking;
+    return hf_store_limit(external->settings.store, external->settings.memory,
+                          owes ? HF_STORE_REFUSE : HF_STORE_EVICT);
 }
 
 void hf_external_key_mark(struct hf_external_key *key, bool compare, uint64_t base)
@@ -90,7 +91,7 @@ void hf_external_key_mark(struct hf_external_key *key, bool compare, uint64_t ba
     key->tried = base;
     hf_list_push_back(&external->dirty, &key->node);
     if (external->counts.dirty++ == 0)
-        set_full(external, HF_STORE_REFUSE);
+        (void)hf_external_limit(external);
 }
 
 void hf_external_key_clean(struct hf_external_key *key)
@@ -103,5 +104,5 @@ void hf_external_key_clean(struct hf_external_key *key)
     hf_list_remove(&key->node);
     REQUIRE(external->counts.dirty > 0);
     if (--external->counts.dirty == 0)
-        set_full(external, HF_STORE_EVICT);
+        (void)hf_external_limit(external);
 }

@@ -239,6 +239,7 @@ static void report_end(struct hf_external *external)
     if (!external->outage || external->walking || counts->dirty > 0)
         return;
     external->outage = false;
+    (void)hf_external_limit(external);
     hf_info("external store: reconciled; since the beginning %" PRIu64
             " keys were written late, %" PRIu64 " of them put back, %" PRIu64
             " conflicts won and %" PRIu64 " yielded",

@@ -70,9 +70,11 @@ struct hf_peering {
     struct hf_links_host fabric;                    /* what the links' events go to */
     struct hf_timer tick;
     bool drains; /* as the fabric was told last */
+    hf_message_fn turn_end;
+    void *turn_end_argument;
     hf_peering_left_fn left;
     void *user;
-    uint64_t leave_end_ms;
+    uint64_t leave_end_ms, losses;
     struct hf_metrics_source source;
     _Atomic uint64_t values[ROWS];
     _Atomic bool linked[HF_RANK_NODES_MAX]; /* by place */
@@ -97,6 +99,7 @@ static void link_down(void *user, unsigned peer, bool gone, uint64_t now_ms)
 {
     struct hf_peering *peering = user;
     set_time(peering, now_ms);
+    peering->losses++;
     peering->fabric.down(peering->fabric.user, peer, gone, now_ms);
 }
 
@@ -130,6 +133,8 @@ static void wake(void *user, unsigned peer)
 static void turn_end(void *user)
 {
     struct hf_peering *peering = user;
+    if (peering->turn_end != NULL)
+        peering->turn_end(peering->turn_end_argument);
     hf_links_flush(peering->links);
 }
 
@@ -273,6 +278,27 @@ int hf_peering_new(struct hf_loop *loop, const struct hf_peering_settings *setti
 struct hf_sessions_backend hf_peering_backend(struct hf_peering *peering)
 {
     return hf_replicated_backend(peering->replicated);
+}
+
+struct hf_replicated *hf_peering_replicated(struct hf_peering *peering)
+{
+    return peering->replicated;
+}
+
+void hf_peering_set_turn_end(struct hf_peering *peering, hf_message_fn fn, void *argument)
+{
+    peering->turn_end = fn;
+    peering->turn_end_argument = argument;
+}
+
+uint64_t hf_peering_losses(const struct hf_peering *peering)
+{
+    return peering->losses;
+}
+
+const struct hf_agent_replication *hf_peering_configuration(const struct hf_peering *peering)
+{
+    return peering->configuration;
 }
 
 int hf_peering_open(struct hf_peering *peering, struct hf_sessions *sessions,

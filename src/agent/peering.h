@@ -26,6 +26,9 @@ struct hf_peering_settings {
 int hf_peering_new(struct hf_loop *loop, const struct hf_peering_settings *settings,
                    struct hf_peering **ret_peering, char told[HF_PEERING_TEXT_MAX]);
 struct hf_sessions_backend hf_peering_backend(struct hf_peering *peering);
+struct hf_replicated *hf_peering_replicated(struct hf_peering *peering);
+/* Called at the end of each turn, before what is to be sent goes to the peers. NULL: none. */
+void hf_peering_set_turn_end(struct hf_peering *peering, hf_message_fn fn, void *argument);
 /* Listens for peers and dials them. `sessions` runs on the backend; borrowed until closed. 0 or
  * negative errno, likewise. Takes the loop's turn end. */
 int hf_peering_open(struct hf_peering *peering, struct hf_sessions *sessions,
@@ -40,6 +43,8 @@ void hf_peering_close(struct hf_peering *peering);
  * calls under way it ends, and the store. NULL is harmless. */
 void hf_peering_free(struct hf_peering **peering);
 
+/* Counts links that ended, of whatever cause. */
+uint64_t hf_peering_losses(const struct hf_peering *peering);
 /* What hf_store_options.dropped is told. */
 void hf_peering_dropped(struct hf_peering *peering, enum hf_store_drop why, struct hf_slice id,
                         enum hf_record_state state, struct hf_version version);
@@ -47,6 +52,7 @@ void hf_peering_dropped(struct hf_peering *peering, enum hf_store_drop why, stru
 void hf_peering_publish(struct hf_peering *peering);
 
 /* Any thread. */
+const struct hf_agent_replication *hf_peering_configuration(const struct hf_peering *peering);
 bool hf_peering_ready(const struct hf_peering *peering);    /* hf_fabric_ready */
 bool hf_peering_complete(const struct hf_peering *peering); /* hf_fabric_complete */
 bool hf_peering_drains(const struct hf_peering *peering);   /* a proxy drains its server */

@@ -33,6 +33,7 @@ struct hf_replicated {
     struct hf_bytes reply;
     struct hf_list again;
     struct hf_replicated_counts counts;
+    const struct hf_replicated_hooks *hooks; /* borrowed; NULL: none */
     uint64_t now_ms;
 };
 
@@ -73,6 +74,14 @@ static void run(struct hf_replicated *replicated, const struct hf_operation *ope
                 const struct hf_store_write *write, struct hf_operation_result *result,
                 struct hf_records_done *done)
 {
+    const struct hf_replicated_hooks *hooks = replicated->hooks;
+    enum hf_operation_status status =
+        hooks != NULL ? hooks->admit(hooks->user, operation) : HF_OPERATION_OK;
+    done->key = operation->key;
+    if (status != HF_OPERATION_OK) {
+        *result = hf_operation_failed(status);
+        return;
+    }
     /* The fabric leaves a tombstone wherever a record goes by a delete; the store's own ends the
      * session with all its keys, which is for those whose ids are never used again. */
     bool strict = operation->flags & HF_OPERATION_STRICT;
@@ -81,11 +90,18 @@ static void run(struct hf_replicated *replicated, const struct hf_operation *ope
                                            .write = *write,
                                            .tomb_ms = strict ? HF_FABRIC_TOMB_MS : 0};
     hf_operation_execute(&context, operation, result, &done->change);
-    done->key = operation->key;
+}
+
+static void tell_change(struct hf_replicated *replicated, struct hf_fabric_op *op,
+                        const struct hf_operation *operation, const struct hf_records_done *done)
+{
+    const struct hf_replicated_hooks *hooks = replicated->hooks;
+    if (hooks != NULL)
+        hooks->changed(hooks->user, op, operation, &done->change);
 }
 
 /* From bytes: another node's operation, or one whose call was abandoned. */
-static void run_encoded(struct hf_replicated *replicated, const struct hf_fabric_op *op,
+static void run_encoded(struct hf_replicated *replicated, struct hf_fabric_op *op,
                         const struct hf_store_write *write, struct hf_operation_result *result,
                         struct hf_records_done *done)
 {
@@ -101,6 +117,7 @@ static void run_encoded(struct hf_replicated *replicated, const struct hf_fabric
     run(replicated, &operation, write, result, done);
     if (op->user == NULL && encode_result(result, write->now_ms, &replicated->reply))
         done->reply = hf_bytes_slice(&replicated->reply);
+    tell_change(replicated, op, &operation, done);
 }
 
 static void execute(void *user, struct hf_fabric_op *op, const struct hf_store_write *write,
@@ -115,6 +132,14 @@ static void execute(void *user, struct hf_fabric_op *op, const struct hf_store_w
     }
     pending->executed = true;
     run(replicated, &pending->call->operation, write, &pending->result, done);
+    tell_change(replicated, op, &pending->call->operation, done);
+}
+
+static void owned(void *user, struct hf_slice id, uint64_t id_hash)
+{
+    struct hf_replicated *replicated = user;
+    if (replicated->hooks != NULL)
+        replicated->hooks->owned(replicated->hooks->user, id, id_hash);
 }
 
 /* ---- the fabric's host ---- */
@@ -195,6 +220,22 @@ static bool asks_again(const struct hf_replicated *replicated, const struct pend
            replicated->now_ms < pending->end_ms;
 }
 
+static void conclude(struct hf_replicated *replicated, struct pending *pending)
+{
+    if (pending->call != NULL) {
+        struct hf_operation_result result;
+        find_result(replicated, pending, &result);
+        hf_sessions_complete(pending->call, &result);
+    }
+    release(replicated, pending);
+}
+
+static bool hold(void *user, struct hf_fabric_op *op)
+{
+    struct hf_replicated *replicated = user;
+    return replicated->hooks != NULL && replicated->hooks->hold(replicated->hooks->user, op);
+}
+
 static void complete(void *user, struct hf_fabric_op *op)
 {
     struct hf_replicated *replicated = user;
@@ -204,12 +245,10 @@ static void complete(void *user, struct hf_fabric_op *op)
         hf_list_push_back(&replicated->again, &pending->node);
         return;
     }
-    if (pending->call != NULL) {
-        struct hf_operation_result result;
-        find_result(replicated, pending, &result);
-        hf_sessions_complete(pending->call, &result);
-    }
-    release(replicated, pending);
+    if (op->held == NULL || !hold(replicated, op))
+        conclude(replicated, pending);
+    else if (hf_bytes_size(&pending->kept) == 0) /* else what it borrowed may be gone by now */
+        keep(replicated, op);
 }
 
 /* ---- the backend ---- */
@@ -243,7 +282,7 @@ static bool creates(const struct hf_operation *operation)
  * session itself only a lock does (SET NX): a late note about a session that is over is dropped. */
 static bool passes_tomb(const struct hf_operation *operation)
 {
-    if (operation->flags & HF_OPERATION_STRICT)
+    if (operation->flags & (HF_OPERATION_STRICT | HF_OPERATION_ADOPTS))
         return false;
     return !operation->key.satellite || operation->when == HF_OPERATION_IF_NEW;
 }
@@ -253,9 +292,10 @@ static uint8_t flags_of(const struct hf_operation *operation)
     unsigned flags = 0;
     if (operation->flags & HF_OPERATION_STARTS)
         flags |= HF_FABRIC_ACQUIRES;
-    if (!hf_operation_writes(operation))
+    bool adopts = operation->flags & HF_OPERATION_ADOPTS;
+    if (!hf_operation_writes(operation) && !adopts)
         flags |= HF_FABRIC_READS;
-    if (creates(operation))
+    if (creates(operation) || adopts)
         flags |= HF_FABRIC_CREATES;
     if (passes_tomb(operation))
         flags |= HF_FABRIC_OVER_TOMB;
@@ -282,7 +322,7 @@ static bool read_at_once(struct hf_replicated *replicated, struct hf_sessions_ca
     struct hf_fabric_record record;
     struct hf_operation_result result;
     struct hf_store_change change;
-    if (hf_operation_writes(&call->operation) ||
+    if (hf_operation_writes(&call->operation) || call->operation.flags & HF_OPERATION_ADOPTS ||
         !hf_records_look(replicated->records, key->id, key->id_hash, replicated->now_ms, &record) ||
         !hf_fabric_readable(replicated->fabric, &record, key->id, hf_rank_hash(key->id),
                             replicated->now_ms))
@@ -377,6 +417,28 @@ struct hf_replicated_counts hf_replicated_counts(const struct hf_replicated *rep
     return counts;
 }
 
+void hf_replicated_set_hooks(struct hf_replicated *replicated,
+                             const struct hf_replicated_hooks *hooks)
+{
+    replicated->hooks = hooks;
+}
+
+void hf_replicated_resume(struct hf_replicated *replicated, struct hf_fabric_op *op)
+{
+    if (op->user == NULL)
+        hf_fabric_resume(replicated->fabric, op, replicated->now_ms);
+    else
+        conclude(replicated, op->user);
+}
+
+bool hf_replicated_serves(const struct hf_replicated *replicated, struct hf_slice id,
+                          uint64_t id_hash, uint64_t now_ms)
+{
+    struct hf_fabric_record record;
+    return hf_records_peek(replicated->records, id, id_hash, now_ms, &record) &&
+           hf_fabric_serves(replicated->fabric, &record, hf_rank_hash(id), 0);
+}
+
 /* ---- life ---- */
 
 static int make(struct hf_replicated *replicated, uint64_t now_ms)
@@ -385,6 +447,7 @@ static int make(struct hf_replicated *replicated, uint64_t now_ms)
     struct hf_records_settings records = {.store = settings->store,
                                           .self = settings->fabric.self,
                                           .execute = execute,
+                                          .owned = owned,
                                           .user = replicated};
     memcpy(records.hash_key, settings->hash_key, sizeof(records.hash_key));
     replicated->fields = malloc(HF_OPERATION_FIELDS_MAX * sizeof(*replicated->fields));
@@ -394,8 +457,12 @@ static int make(struct hf_replicated *replicated, uint64_t now_ms)
     if (result < 0)
         return result;
     struct hf_fabric_store store = hf_records_store(replicated->records);
-    struct hf_fabric_host host = {
-        .user = replicated, .complete = complete, .wake = wake, .encode = encode, .keep = keep};
+    struct hf_fabric_host host = {.user = replicated,
+                                  .complete = complete,
+                                  .wake = wake,
+                                  .encode = encode,
+                                  .keep = keep,
+                                  .hold = hold};
     return hf_fabric_new(&settings->fabric, settings->rank, &store, &host, now_ms,
                          &replicated->fabric);
 }

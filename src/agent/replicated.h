@@ -25,6 +25,22 @@ struct hf_replicated_settings {
     void *user;
 };
 
+/* Who writes to an external store what is executed here (external_outbox.h). Called inside the
+ * fabric's events: may read the store, and must not submit. */
+struct hf_replicated_hooks {
+    void *user;
+    /* Before an operation is executed. Anything but OK is its result instead. */
+    enum hf_operation_status (*admit)(void *user, const struct hf_operation *operation);
+    /* After it, whatever came of it; may set op->held. */
+    void (*changed)(void *user, struct hf_fabric_op *op, const struct hf_operation *operation,
+                    const struct hf_store_change *change);
+    /* An operation whose `held` is set is over, by op->status. True: whoever asked is told by
+     * hf_replicated_resume. */
+    bool (*hold)(void *user, struct hf_fabric_op *op);
+    /* As hf_records_settings.owned. */
+    void (*owned)(void *user, struct hf_slice id, uint64_t id_hash);
+};
+
 struct hf_replicated;
 /* 0, -ENOMEM, or -EINVAL as hf_fabric_new. The caller frees, before the sessions that it serves. */
 int hf_replicated_new(const struct hf_replicated_settings *settings, uint64_t now_ms,
@@ -40,6 +56,15 @@ struct hf_fabric *hf_replicated_fabric(struct hf_replicated *replicated);
 void hf_replicated_set_time(struct hf_replicated *replicated, uint64_t now_ms);
 /* Every HF_FABRIC_TICK_MS. */
 void hf_replicated_tick(struct hf_replicated *replicated, uint64_t now_ms);
+
+/* Borrowed until others are set; NULL: none. What is held is to be resumed before that. */
+void hf_replicated_set_hooks(struct hf_replicated *replicated,
+                             const struct hf_replicated_hooks *hooks);
+void hf_replicated_resume(struct hf_replicated *replicated, struct hf_fabric_op *op);
+/* Whether this node owned the record, under a valid lease, when the fabric last learned the time;
+ * only outside of its events. */
+bool hf_replicated_serves(const struct hf_replicated *replicated, struct hf_slice id,
+                          uint64_t id_hash, uint64_t now_ms);
 
 struct hf_replicated_counts {
     uint64_t under_way; /* now */

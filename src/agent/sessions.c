@@ -8,7 +8,8 @@ enum { SESSIONS_MAGIC = 0x53455353 };
 struct hf_sessions {
     uint32_t magic;
     struct hf_sessions_settings settings; /* what it points at is borrowed */
-    struct hf_sessions_backend local, backend;
+    struct hf_sessions_backend local, first;
+    const struct hf_sessions_backend *backend;
     struct hf_bytes scratch; /* owned */
     struct hf_sessions_counts counts;
     uint64_t now_ms, wall_ms;
@@ -74,7 +75,8 @@ void hf_sessions_submit(struct hf_sessions *sessions, struct hf_sessions_call *c
         hf_sessions_complete(call, &result);
         return;
     }
-    sessions->backend.submit(sessions->backend.user, call);
+    call->backend = sessions->backend;
+    call->backend->submit(call->backend->user, call);
 }
 
 static bool reads_value(const struct hf_operation *operation)
@@ -87,6 +89,10 @@ void hf_sessions_complete(struct hf_sessions_call *call, const struct hf_operati
 {
     struct hf_sessions_counts *counts = &call->sessions->counts;
     call->pending = NULL;
+    if (call->nested) {
+        call->complete(call, result);
+        return;
+    }
     counts->statuses[result->status]++;
     if (reads_value(&call->operation)) {
         counts->hits += result->status == HF_OPERATION_OK;
@@ -99,7 +105,7 @@ void hf_sessions_abandon(struct hf_sessions_call *call)
 {
     if (call->pending == NULL)
         return;
-    struct hf_sessions_backend *backend = &call->sessions->backend;
+    const struct hf_sessions_backend *backend = call->backend;
     REQUIRE(backend->abandon != NULL);
     backend->abandon(backend->user, call);
     call->pending = NULL;
@@ -166,6 +172,12 @@ void hf_sessions_match(const struct hf_sessions *sessions, struct hf_slice key,
     hf_pattern_match(sessions->settings.patterns, key, ret_match);
 }
 
+void hf_sessions_each_pattern(const struct hf_sessions *sessions, hf_pattern_visit_fn visit,
+                              void *user)
+{
+    hf_pattern_each(sessions->settings.patterns, visit, user);
+}
+
 uint64_t hf_sessions_now_ms(const struct hf_sessions *sessions)
 {
     return sessions->now_ms;
@@ -213,7 +225,7 @@ enum hf_operation_status hf_sessions_flush(struct hf_sessions *sessions)
 
 void hf_sessions_allow_flush(struct hf_sessions *sessions, bool allowed)
 {
-    REQUIRE(!allowed || sessions->backend.user == sessions); /* the local one's */
+    REQUIRE(!allowed || sessions->backend->user == sessions); /* the local one's */
     sessions->flush_allowed = allowed;
 }
 
@@ -230,7 +242,8 @@ int hf_sessions_new(const struct hf_sessions_settings *settings, struct hf_sessi
         sessions->settings.value_max = HF_STORE_VALUE_MAX;
     sessions->local =
         (struct hf_sessions_backend){.name = "local", .user = sessions, .submit = submit_local};
-    sessions->backend = settings->backend ? *settings->backend : sessions->local;
+    sessions->first = settings->backend != NULL ? *settings->backend : sessions->local;
+    sessions->backend = &sessions->first;
     *ret_sessions = sessions;
     return 0;
 }
@@ -244,6 +257,17 @@ void hf_sessions_free(struct hf_sessions **sessions)
     (*sessions)->magic = 0;
     free(*sessions);
     *sessions = NULL;
+}
+
+void hf_sessions_set_backend(struct hf_sessions *sessions,
+                             const struct hf_sessions_backend *backend)
+{
+    sessions->backend = backend != NULL ? backend : &sessions->first;
+}
+
+void hf_sessions_set_first(struct hf_sessions *sessions, const struct hf_sessions_backend *backend)
+{
+    sessions->first = backend != NULL ? *backend : sessions->local;
 }
 
 void hf_sessions_set_time(struct hf_sessions *sessions, uint64_t now_ms, uint64_t wall_ms)

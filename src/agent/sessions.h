@@ -33,6 +33,8 @@ struct hf_sessions_call {
     struct hf_sessions *sessions;
     void *pending; /* the backend's, while it is under way; else NULL */
     void *carrier; /* the connection that it went through (front.h) */
+    const struct hf_sessions_backend *backend; /* that it went to */
+    bool nested;                               /* a backend's own: not counted */
 };
 
 /* ---- for front ends ---- */
@@ -53,6 +55,10 @@ size_t hf_sessions_value_max(const struct hf_sessions *sessions);
 /* Which session a key belongs to. */
 void hf_sessions_match(const struct hf_sessions *sessions, struct hf_slice key,
                        struct hf_pattern_match *ret_match);
+
+/* What can stand around an id in a key's text, pattern by pattern. */
+void hf_sessions_each_pattern(const struct hf_sessions *sessions, hf_pattern_visit_fn visit,
+                              void *user);
 
 /* SCAN, KEYS: keys that this node holds and may serve; never pulls one. Visits about `count`
  * records from *cursor (0 = the beginning) and moves it; 0 again at the end. `key` is the whole
@@ -115,6 +121,14 @@ struct hf_sessions_settings {
 /* 0 or -ENOMEM. The caller frees, after all calls are complete or abandoned. */
 int hf_sessions_new(const struct hf_sessions_settings *settings, struct hf_sessions **ret_sessions);
 void hf_sessions_free(struct hf_sessions **sessions);
+/* From now on calls go there; those under way end where they are. Borrowed as long as the service,
+ * or until another one is set and all its calls are over. NULL: what it was made with. */
+void hf_sessions_set_backend(struct hf_sessions *sessions,
+                             const struct hf_sessions_backend *backend);
+/* As if it had been made with that one; only while it is local, which has no calls under way.
+ * Copied; NULL: local again. */
+void hf_sessions_set_first(struct hf_sessions *sessions,
+                           const struct hf_sessions_backend *backend);
 /* Called by the loop at the beginning of what it does: the time of this turn. */
 void hf_sessions_set_time(struct hf_sessions *sessions, uint64_t now_ms, uint64_t wall_ms);
 /* Reload: as hf_store_limit. */

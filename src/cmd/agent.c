@@ -21,6 +21,7 @@ struct program {
     struct hf_event signals;
     struct hf_agent_config *first;  /* whose patterns are in force */
     struct hf_agent_config *config; /* in force; may be the first */
+    struct hf_agent_config *fleet;  /* whose peers it has, if it got them by a reload */
     struct hf_agent *agent;
     struct hf_admin *admin; /* NULL without admin.bind */
     bool stopping;
@@ -103,21 +104,22 @@ static json_t *listeners_document(const struct program *program)
 static json_t *store_document(const struct program *program)
 {
     const struct hf_external_counters *counters = hf_agent_external_counters(program->agent);
-    if (counters == NULL)
+    enum hf_agent_mode mode = hf_agent_mode(program->agent);
+    if (counters == NULL || mode == HF_AGENT_LOCAL || mode == HF_AGENT_REPLICATED)
         return NULL;
     bool up = hf_external_counters_value(counters, HF_EXTERNAL_COUNT_UP) != 0;
     uint64_t dirty = hf_external_counters_value(counters, HF_EXTERNAL_COUNT_DIRTY);
-    return json_pack("{s:s, s:b, s:I}", "url", program->first->external.url, "up", up, "dirty",
+    return json_pack("{s:s, s:b, s:I}", "url", hf_agent_external_url(program->agent), "up", up, "dirty",
                      (json_int_t)dirty);
 }
 
 /* The other agents. What they are called does not change before a restart. */
 static json_t *peers_document(const struct program *program)
 {
-    const struct hf_agent_replication *replication = &program->first->replication;
     const struct hf_peering *peering = hf_agent_peering(program->agent);
+    const struct hf_agent_replication *replication = hf_peering_configuration(peering);
     json_t *peers = json_array();
-    for (unsigned i = 0; peering != NULL && i < replication->peer_count; i++) {
+    for (unsigned i = 0; i < replication->peer_count; i++) {
         char address[HF_ADDRESS_TEXT_MAX];
         if (i == replication->self)
             continue;
@@ -131,21 +133,14 @@ static json_t *peers_document(const struct program *program)
 
 static json_t *replication_document(const struct program *program)
 {
-    const struct hf_agent_replication *replication = &program->first->replication;
     const struct hf_peering *peering = hf_agent_peering(program->agent);
     if (peering == NULL)
         return json_null();
+    const struct hf_agent_replication *replication = hf_peering_configuration(peering);
     return json_pack("{s:s, s:b, s:b, s:b, s:i, s:o}", "self",
                      replication->peers[replication->self].name, "ready", hf_peering_ready(peering),
                      "complete", hf_peering_complete(peering), "drains", hf_peering_drains(peering),
                      "backups", (int)replication->backups, "peers", peers_document(program));
-}
-
-static const char *mode_word(const struct program *program)
-{
-    if (program->first->external.url != NULL)
-        return "external";
-    return program->first->replication.on ? "replicated" : "local";
 }
 
 static json_t *status_document(void *user, const struct hf_admin_times *times)
@@ -157,7 +152,7 @@ static json_t *status_document(void *user, const struct hf_admin_times *times)
         "s:o, s:o, s:o, s:o*}",
         "version", HF_VERSION, "node", config->node, "uptime_s",
         (double)(times->now_ms - times->started_ms) / 1000.0, "generation",
-        (json_int_t)config->generation, "config", config->file, "mode", mode_word(program),
+        (json_int_t)config->generation, "config", config->file, "mode", hf_agent_mode_word(hf_agent_mode(program->agent)),
         "listeners", listeners_document(program), "replication", replication_document(program),
         "sessions", "owner", count(program, HF_AGENT_SESSIONS_OWNED), "backup",
         count(program, HF_AGENT_SESSIONS_BACKUP), "tombstone",
@@ -190,7 +185,9 @@ static void reload(struct program *program)
     (void)hf_log_reconfigure((enum hf_log_level)config->process->log_level, NULL);
     hf_info("reloaded %s (generation %llu)", program->file,
             (unsigned long long)config->process->generation);
-    if (program->config != program->first)
+    if (hf_agent_fleet(program->agent) == config)
+        program->fleet = config; /* stays */
+    if (program->config != program->first && program->config != program->fleet)
         hf_agent_config_free(&program->config);
     program->config = config;
 }
@@ -284,8 +281,9 @@ static int run(const char *file)
     hf_log_fini();
     hf_loop_free(&program.loop);
     hf_config_unref(&program.current.process);
-    if (program.config != program.first)
+    if (program.config != program.first && program.config != program.fleet)
         hf_agent_config_free(&program.config);
+    hf_agent_config_free(&program.fleet);
     hf_agent_config_free(&program.first);
     return exit_code;
 }

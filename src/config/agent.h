@@ -6,7 +6,15 @@
 #include "store/pattern.h"
 #include "store/store.h"
 
-struct hf_agent_external { /* mode: external */
+enum hf_agent_mode {
+    HF_AGENT_LOCAL,
+    HF_AGENT_REPLICATED,
+    HF_AGENT_EXTERNAL,  /* with peers or without */
+    HF_AGENT_TRANSITION /* with peers: from an external store to them alone */
+};
+const char *hf_agent_mode_word(enum hf_agent_mode mode);
+
+struct hf_agent_external { /* mode: external, transition */
     char *url;             /* owned; NULL: another mode */
     char *password;        /* owned; NULL: none */
     bool behind;
@@ -50,6 +58,7 @@ struct hf_agent_config {
     uint64_t memory;     /* bytes */
     enum hf_store_full when_full;
     bool flush_allowed; /* mode: local alone */
+    enum hf_agent_mode mode;
     struct hf_agent_replication replication;
     struct hf_agent_external external;
 };
@@ -67,7 +76,4 @@ bool hf_agent_config_same_patterns(const struct hf_agent_config *a,
  * alike. */
 bool hf_agent_config_same_replication(const struct hf_agent_config *a,
                                       const struct hf_agent_config *b);
-/* Whether both keep sessions in the same place, and write there in the same way. */
-bool hf_agent_config_same_external(const struct hf_agent_config *a,
-                                   const struct hf_agent_config *b);
 void hf_agent_config_free(struct hf_agent_config **config);

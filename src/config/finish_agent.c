@@ -243,6 +243,7 @@ struct hf_agent_config *hf_finish_agent(struct hf_loader *loader)
     config->memory = draft->memory;
     config->when_full = (enum hf_store_full)draft->when_full;
     config->flush_allowed = draft->flush;
+    config->mode = (enum hf_agent_mode)draft->mode;
     finish_process(loader, config->process);
     check_reach(loader, "redis", &draft->redis);
     check_reach(loader, "memcached", &draft->memcached);
@@ -268,16 +269,13 @@ bool hf_agent_config_same_patterns(const struct hf_agent_config *a, const struct
     return same;
 }
 
-static bool same_text(const char *a, const char *b)
+const char *hf_agent_mode_word(enum hf_agent_mode mode)
 {
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-bool hf_agent_config_same_external(const struct hf_agent_config *a, const struct hf_agent_config *b)
-{
-    const struct hf_agent_external *x = &a->external, *y = &b->external;
-    return same_text(x->url, y->url) && same_text(x->password, y->password) &&
-           x->behind == y->behind;
+    static const char *const words[] = {[HF_AGENT_LOCAL] = "local",
+                                        [HF_AGENT_REPLICATED] = "replicated",
+                                        [HF_AGENT_EXTERNAL] = "external",
+                                        [HF_AGENT_TRANSITION] = "transition"};
+    return words[mode];
 }
 
 static void free_secret(char *secret)

@@ -3,7 +3,6 @@
 #include "proto/store_url.h"
 #include <errno.h>
 
-enum agent_mode { AGENT_LOCAL, AGENT_REPLICATED, AGENT_EXTERNAL, AGENT_TRANSITION };
 
 /* NAME:PORT for a DNS name: address types are numeric only. */
 static int read_host_port(struct hf_loader *loader, const struct hf_key *key,
@@ -164,13 +163,14 @@ static void check_replication(struct hf_loader *loader, const struct hf_yaml *no
 static void check_agent(struct hf_loader *loader, const struct hf_yaml *node, void *target)
 {
     struct hf_agent_draft *agent = target;
-    bool external = agent->mode == AGENT_EXTERNAL || agent->mode == AGENT_TRANSITION;
+    bool external = agent->mode == HF_AGENT_EXTERNAL || agent->mode == HF_AGENT_TRANSITION;
     loader->agent.is_external = external;
     if (agent->redis.size == 0 && agent->memcached.size == 0)
         hf_loader_tell(loader, node->line,
                        "the agent serves nobody: write redis: 127.0.0.1:6380, or memcached: "
                        "127.0.0.1:11311");
-    agent->replicated = agent->mode == AGENT_REPLICATED || agent->mode == AGENT_TRANSITION;
+    agent->replicated = agent->mode == HF_AGENT_REPLICATED || agent->mode == HF_AGENT_TRANSITION ||
+                        (agent->mode == HF_AGENT_EXTERNAL && agent->peers_set);
     if (agent->replicated)
         check_replication(loader, node);
     if (agent->flush && (agent->replicated || external))
@@ -215,8 +215,8 @@ static void *place_miss(struct hf_loader *loader, void *target, const struct hf_
 
 // clang-format off
 static const struct hf_word mode_words[] = {
-    {"local", AGENT_LOCAL}, {"replicated", AGENT_REPLICATED}, {"external", AGENT_EXTERNAL},
-    {"transition", AGENT_TRANSITION}, {NULL, 0}};
+    {"local", HF_AGENT_LOCAL}, {"replicated", HF_AGENT_REPLICATED}, {"external", HF_AGENT_EXTERNAL},
+    {"transition", HF_AGENT_TRANSITION}, {NULL, 0}};
 static const struct hf_word acknowledge_words[] = {{"backup", 0}, {"memory", 1}, {NULL, 0}};
 static const struct hf_word full_words[] = {{"refuse", 0}, {"evict", 1}, {NULL, 0}};
 static const struct hf_word flush_words[] = {{"deny", 0}, {"allow", 1}, {NULL, 0}};
@@ -311,7 +311,7 @@ static int read_agent(struct hf_loader *loader, const struct hf_key *key,
     struct hf_agent_draft *agent = field;
     const struct hf_yaml *name = hf_yaml_get(loader->root, "node");
     agent->node_name = name && name->kind == HF_YAML_SCALAR && name->text[0] ? name->text : NULL;
-    agent->mode = hf_yaml_get(node, "peers") ? AGENT_REPLICATED : AGENT_LOCAL;
+    agent->mode = hf_yaml_get(node, "peers") ? HF_AGENT_REPLICATED : HF_AGENT_LOCAL;
     return hf_type_mapping.read(loader, key, node, field);
 }
 

@@ -11,7 +11,6 @@ static const struct row {
     {"listeners[]", "tls", NULL, "terminate TLS in front and list that proxy in trusted_proxies"},
     {"listeners[]", "proxy_protocol", "true", "use X-Forwarded-For and trusted_proxies"},
     {"listeners[]", "protocol", "tcp", "use http"},
-    {"agent", "mode", "transition", "use replicated, external or local"},
     {"agent.peers", "dns", NULL, "name the agents and their addresses"},
     {"agent.peers", "etcd", NULL, "name the agents and their addresses"},
 };

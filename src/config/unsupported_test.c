@@ -86,7 +86,6 @@ static const char *const told[] = {
     "15: not supported yet: tls of a listener: ",
     "16: not supported yet: proxy_protocol: true of a listener: ",
     "17: not supported yet: protocol: tcp of a listener: ",
-    "55: not supported yet: mode: transition of agent: ",
     "65: not supported yet: dns of peers: ",
     "68: not supported yet: etcd of peers: ",
 };

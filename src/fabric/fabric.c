@@ -372,6 +372,13 @@ enum hf_fabric_knowledge hf_fabric_know(struct hf_fabric *f, struct hf_slice id,
     return knowledge;
 }
 
+void hf_fabric_resume(struct hf_fabric *f, struct hf_fabric_op *op, uint64_t now_ms)
+{
+    enter(f, now_ms);
+    hf_owner_resume(f, op);
+    leave(f);
+}
+
 bool hf_fabric_ready(const struct hf_fabric *f)
 {
     return f->status == HF_PEER_READY;

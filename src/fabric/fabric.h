@@ -84,6 +84,7 @@ struct hf_fabric_op {
     struct hf_slice id;      /* borrowed until complete */
     struct hf_slice request; /* what the store executes, here or on the owner; borrowed likewise */
     void *user;              /* the caller's; NULL: another node's operation */
+    void *held;              /* the caller's, set while it executes: `hold` is asked */
     uint8_t flags;           /* enum hf_fabric_flag */
     /* To be read in `complete`. */
     uint8_t status;        /* enum hf_fabric_status */
@@ -155,6 +156,9 @@ struct hf_fabric_host {
     /* It was executed here just now and is to wait: what came of it must outlive the store's next
      * change. */
     void (*keep)(void *user, struct hf_fabric_op *op);
+    /* An operation of another node, whose `held` is set, is over. True: whoever asked is told by
+     * hf_fabric_resume alone, which is to come before HF_FABRIC_ANSWER_MS are over. */
+    bool (*hold)(void *user, struct hf_fabric_op *op);
 };
 
 /* What the fabric counts: one row gives field, metric and help. */
@@ -191,6 +195,8 @@ void hf_fabric_submit(struct hf_fabric *fabric, struct hf_fabric_op *op, uint64_
  * event. `hash`: hf_rank_hash of the id. */
 bool hf_fabric_readable(struct hf_fabric *fabric, const struct hf_fabric_record *record,
                         struct hf_slice id, uint64_t hash, uint64_t now_ms);
+/* Ends what `hold` kept; `op` is the fabric's again. */
+void hf_fabric_resume(struct hf_fabric *fabric, struct hf_fabric_op *op, uint64_t now_ms);
 void hf_fabric_tick(struct hf_fabric *fabric, uint64_t now_ms);
 
 /* A proved link to the peer begins; a link that was there before has ended. */

@@ -291,6 +291,8 @@ void hf_owner_execute_for(struct hf_fabric *f, struct hf_fabric_record *record, 
                           const struct hf_wire_message *m);
 /* An operation of our own making has come to its end. */
 void hf_owner_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabric_status status);
+/* Ends one that the host held. */
+void hf_owner_resume(struct hf_fabric *f, struct hf_fabric_op *op);
 void hf_owner_install(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
                       uint64_t hash, const struct hf_wire_message *grant);
 void hf_owner_expire(struct hf_fabric *f, struct hf_fabric_record *record);

@@ -58,10 +58,16 @@ static void finish_remote(struct hf_fabric *f, struct made *made, enum hf_fabric
 void hf_owner_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabric_status status)
 {
     struct made *made = hf_container_of(op, struct made, op);
+    op->status = (uint8_t)status;
     if (op->flags & HF_OP_RELEASE)
         finish_release(f, made, status);
-    else
+    else if (op->held == NULL || !f->host.hold(f->host.user, op))
         finish_remote(f, made, status);
+}
+
+void hf_owner_resume(struct hf_fabric *f, struct hf_fabric_op *op)
+{
+    finish_remote(f, hf_container_of(op, struct made, op), (enum hf_fabric_status)op->status);
 }
 
 void hf_owner_tell_end(struct hf_fabric *f, struct hf_slice id, struct hf_version version)

@@ -90,8 +90,13 @@ static void write_back(struct hf_records *records, struct slot *slot)
     if (drops)
         assign(records, slot, HF_RECORD_POINTER);
     assign(records, slot, (enum hf_record_state)slot->record.state);
+    bool begins = slot->record.state == HF_RECORD_OWNER &&
+                  (slot->stored.state != HF_RECORD_OWNER ||
+                   slot->stored.version.epoch != slot->record.version.epoch);
     slot->stored = slot->record;
     slot->cleared = false;
+    if (begins && records->settings.owned != NULL)
+        records->settings.owned(records->settings.user, id_of_slot(slot), slot->id_hash);
 }
 
 static void give_back(struct hf_records *records, struct slot *slot)
@@ -344,6 +349,17 @@ bool hf_records_look(const struct hf_records *records, struct hf_slice id, uint6
     struct hf_store_record found;
     if (!hf_list_empty(&records->used) ||
         !hf_store_find(records->settings.store, id, id_hash, now_ms, &found) || !found.alive)
+        return false;
+    unpack(&found, ret_record);
+    return true;
+}
+
+bool hf_records_peek(const struct hf_records *records, struct hf_slice id, uint64_t id_hash,
+                     uint64_t now_ms, struct hf_fabric_record *ret_record)
+{
+    struct hf_store_record found;
+    if (!hf_list_empty(&records->used) ||
+        !hf_store_find(records->settings.store, id, id_hash, now_ms, &found))
         return false;
     unpack(&found, ret_record);
     return true;

@@ -26,7 +26,10 @@ struct hf_records_settings {
     uint8_t hash_key[16];   /* the store's */
     unsigned self;          /* this node's number */
     hf_records_execute_fn execute;
-    void *user; /* of execute; borrowed likewise */
+    /* This node owns the record from now on, by another term than before, whatever keys it has.
+     * May read the store, and is not to change it. May be NULL. */
+    void (*owned)(void *user, struct hf_slice id, uint64_t id_hash);
+    void *user; /* of both; borrowed likewise */
 };
 
 struct hf_records;
@@ -36,6 +39,9 @@ void hf_records_free(struct hf_records **records);
 /* The record as it stands, without a trace; only outside the fabric's events. False: there is none
  * with a key that is alive, satellites aside. id_hash: hf_store_hash. */
 bool hf_records_look(const struct hf_records *records, struct hf_slice id, uint64_t id_hash,
+                     uint64_t now_ms, struct hf_fabric_record *ret_record);
+/* Likewise, whatever keys it has. */
+bool hf_records_peek(const struct hf_records *records, struct hf_slice id, uint64_t id_hash,
                      uint64_t now_ms, struct hf_fabric_record *ret_record);
 /* What hf_fabric_new takes; valid as long as the records. */
 struct hf_fabric_store hf_records_store(struct hf_records *records);

@@ -231,3 +231,9 @@ void hf_pattern_match(const struct hf_pattern_table *table, struct hf_slice key,
         .matched = true,
     };
 }
+
+void hf_pattern_each(const struct hf_pattern_table *table, hf_pattern_visit_fn visit, void *user)
+{
+    for (unsigned i = 0; i < table->count; i++)
+        visit(user, table->rows[i].prefix, table->rows[i].suffix, table->rows[i].satellite);
+}

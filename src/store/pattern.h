@@ -51,3 +51,7 @@ struct hf_pattern_match {
  * that shares the key's first byte. */
 void hf_pattern_match(const struct hf_pattern_table *table, struct hf_slice key,
                       struct hf_pattern_match *ret_match);
+/* Every pattern: what stands before and behind the id. */
+typedef void (*hf_pattern_visit_fn)(void *user, struct hf_slice prefix, struct hf_slice suffix,
+                                    bool satellite);
+void hf_pattern_each(const struct hf_pattern_table *table, hf_pattern_visit_fn visit, void *user);

@@ -166,6 +166,29 @@ def test_a_wrong_password_is_told_and_no_miss_is_answered(tmp_path):
     running.stop()
 
 
+def test_only_so_many_keys_are_owed(pair):
+    """What is refused then is a new key; those that are owed already go on."""
+    limit, batch = 100000, 1000
+    with pair.client() as client:
+        assert ask(client, "SET", "sess:0", "before") == OK
+        pair.redis.stop()
+        pair.away()
+        for first in range(0, limit, batch):
+            client.send(b"".join(encode("SET", f"sess:{first + i}", "v") for i in range(batch)))
+            assert all(client.reply() == OK for _ in range(batch))
+        poll(lambda: pair.metric("store_dirty_keys") == limit, 5, "all are owed")
+        assert ask(client, "SET", "sess:new", "v").startswith(b"-OOM")
+        assert ask(client, "SET", "sess:7", "again") == OK
+        assert ask(client, "GET", "sess:new").startswith(b"-")
+        poll(lambda: pair.metric("store_refused_total") == 1, 5, "it is counted")
+        pair.redis.start()
+        pair.back()
+        with pair.store() as store:
+            assert ask(store, "DBSIZE") == b":%d\r\n" % limit
+            assert ask(store, "GET", "sess:7") == bulk("again")
+        assert ask(client, "SET", "sess:new", "v") == OK
+
+
 def test_sessions_go_on_while_the_store_is_away_and_nothing_is_lost(pair):
     """Killed, it loses all it had: it keeps nothing on disk."""
     with pair.client() as client:
@@ -385,3 +408,33 @@ def test_whatever_happens_to_the_store_what_was_answered_holds(tmp_path, write, 
                 assert answers(client, key, value)
         assert running.metric("store_lost_total") == 0
     running.stop()
+
+
+def test_a_local_agent_gets_a_store_by_a_reload(tmp_path):
+    """What it holds is put there, but for what is there already, and clients notice nothing."""
+    store = RedisServer(tmp_path / "redis").start()
+    agent = Agent(tmp_path / "agent").start()
+    with Wire(agent.address) as client, Wire(store.address) as there:
+        for i in range(300):
+            assert ask(client, "SET", f"sess:{i}", f"v{i}", "EX", "1000") == OK
+        assert ask(there, "SET", "sess:5", "later", "EX", "2000") == OK
+        config = json.loads(agent.file.read_text())
+        config["agent"]["mode"] = "external"
+        config["agent"]["external"] = {"url": f"redis://127.0.0.1:{store.port}/0"}
+        agent.file.write_text(json.dumps(config))
+        agent.process.send_signal(signal.SIGHUP)
+        poll(lambda: "mode: external, before local" in agent.stderr(), 10, "it has switched")
+        assert answers(client, "sess:7", "v7")
+        poll(lambda: ask(there, "DBSIZE") == b":300\r\n", 10, "all is there")
+        assert ask(there, "GET", "sess:8") == bulk("v8")
+        assert ask(there, "GET", "sess:5") == bulk("later")
+        assert ask(client, "SET", "sess:8", "new", "EX", "1000") == OK
+        assert ask(there, "GET", "sess:8") == bulk("new")
+        config["agent"]["mode"] = "local"
+        del config["agent"]["external"]
+        agent.file.write_text(json.dumps(config))
+        agent.process.send_signal(signal.SIGHUP)
+        poll(lambda: "mode stays external" in agent.stderr(), 10, "it is told")
+        assert answers(client, "sess:8", "new")
+    agent.stop()
+    store.stop()

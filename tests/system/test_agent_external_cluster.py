@@ -86,7 +86,8 @@ class Cluster(Pair):
 
     def stop(self):
         for node in self.nodes:
-            node.process.send_signal(signal.SIGCONT)
+            if node.process.poll() is None:
+                node.process.send_signal(signal.SIGCONT)
         self.agent.stop()
         for node in self.nodes:
             node.kill()
@@ -148,6 +149,35 @@ def test_slots_move(cluster):
         moved = {"result": "moved"}
         poll(lambda: cluster.metric("store_answers_total", **moved) >= 2, 5, "it was sent on")
         assert cluster.metric("store_kept_total") == 0
+
+
+def test_a_node_fails_and_its_replica_takes_over(cluster, tmp_path):
+    """The replica has been given all that its master had; what was written since then follows."""
+    gone, replica = cluster.nodes[1], Node(tmp_path / "replica")
+    replica.start()
+    try:
+        first = cluster.nodes[0]
+        assert replica.ask("CLUSTER", "MEET", "127.0.0.1", str(first.port), str(first.bus)) == OK
+        poll(lambda: cluster._joined(replica), 20, "the replica is of the cluster")
+        poll(lambda: replica.ask("CLUSTER", "REPLICATE", gone.id()) == OK, 20, "it knows its master")
+        with cluster.client() as client:
+            cluster.fill(client)
+            lost = [i for i in range(COUNT) if cluster.place(f"sess:{i}")[1] is gone]
+            poll(lambda: replica.keys() == len(lost), 20, "it has what its master has")
+            gone.kill()
+            cluster.away()
+            for i in range(COUNT):
+                assert ask(client, "SET", f"sess:{i}", f"during{i}", "EX", "1000") == OK
+                assert answers(client, f"sess:{i}", f"during{i}")
+            poll(lambda: b"role:master" in replica.ask("INFO", "replication"), 30, "it takes over")
+            cluster.back()
+            for i in lost:
+                assert replica.ask("GET", f"sess:{i}") == bulk(f"during{i}")
+            assert ask(client, "SET", f"sess:{lost[0]}", "after", "EX", "1000") == OK
+            assert replica.ask("GET", f"sess:{lost[0]}") == bulk("after")
+            assert cluster.metric("store_lost_total") == 0
+    finally:
+        replica.kill()
 
 
 def test_one_node_away(cluster):

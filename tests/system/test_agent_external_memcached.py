@@ -5,6 +5,7 @@ import signal
 import pytest
 from harness import poll, scaled
 from harness.agent import Agent
+from harness.agents import Agents
 from harness.memcached import Memcached, Wire, packet, stored
 from harness.proxy import Metrics
 from urllib.request import urlopen
@@ -128,3 +129,52 @@ def test_what_it_refuses_is_kept(pair):
         pair.back()
         with Wire(pair.store.port) as store:
             store.say(b"get sess1\r\n", b"VALUE sess1 0 1\r\ny\r\nEND\r\n")
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    """Three agents with copies at each other before one memcached."""
+    store = Memcached().start()
+    external = {"url": f"memcached://127.0.0.1:{store.port}"}
+    agents = Agents(tmp_path, front="memcached", mode="external", external=external).start()
+    yield agents, store
+    if store.process.poll() is None:
+        store.process.send_signal(signal.SIGCONT)
+    agents.stop()
+    store.stop()
+
+
+def fleet_metric(agents, name, what):
+    address = f"http://127.0.0.1:{agents.agents[name].admin_port}/metrics"
+    with urlopen(address, timeout=scaled(5)) as answer:
+        return Metrics.parse(answer.read().decode()).value("holdfast_agent_store_" + what)
+
+
+def told(wire, key):
+    wire.send(b"get " + key + b"\r\n")
+    return wire.until(b"END\r\n")
+
+
+def test_agents_with_copies_before_one_memcached(fleet):
+    """A session moves, with its flags; the store dies, then the owner; the successor puts it back."""
+    agents, store = fleet
+    with Wire(agents.agents["a"].port) as a, Wire(agents.agents["b"].port) as b, Wire(store.port) as there:
+        a.say(b"set memc.sess.key.1 7 1000 5\r\nfirst\r\n", b"STORED\r\n")
+        assert told(there, b"memc.sess.key.1") == b"VALUE memc.sess.key.1 7 5\r\nfirst\r\nEND\r\n"
+        assert told(b, b"memc.sess.key.1") == b"VALUE memc.sess.key.1 7 5\r\nfirst\r\nEND\r\n"
+        there.say(b"set memc.sess.key.2 9 1000 5\r\nolder\r\n", b"STORED\r\n")
+        assert told(b, b"memc.sess.key.2") == b"VALUE memc.sess.key.2 9 5\r\nolder\r\nEND\r\n"
+        b.say(b"append memc.sess.key.2 0 0 1\r\n!\r\n", b"STORED\r\n")
+        assert told(a, b"memc.sess.key.2") == b"VALUE memc.sess.key.2 9 6\r\nolder!\r\nEND\r\n"
+        a.say(b"add memc.sess.key.2 0 0 1\r\nx\r\n", b"NOT_STORED\r\n")
+        store.process.kill()
+        store.process.wait()
+        poll(lambda: fleet_metric(agents, "a", "up") == 0, 10, "the breaker opens")
+        a.say(b"set memc.sess.key.1 7 1000 6\r\nduring\r\n", b"STORED\r\n")
+        agents.kill("a")
+        assert told(b, b"memc.sess.key.1") == b"VALUE memc.sess.key.1 7 6\r\nduring\r\nEND\r\n"
+    store.start()
+    with Wire(store.port) as there:
+        wanted = b"VALUE memc.sess.key.1 7 6\r\nduring\r\nEND\r\n"
+        poll(lambda: told(there, b"memc.sess.key.1") == wanted, 20, "the successor has written it")
+        poll(lambda: told(there, b"memc.sess.key.2") != b"END\r\n", 20, "and put the other back")

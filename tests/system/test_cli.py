@@ -164,8 +164,8 @@ def test_check_agent(write):
     assert "agent" in run("check", "-c", write(good)).stdout
     file = write(good.replace("mode: local", "mood: local"))
     assert f"{file}:5: " in run("check", "-c", file, code=1).stderr
-    ahead = good.replace("mode: local", "mode: transition")
-    assert ":5: not supported yet: mode" in run("check", "-c", write(ahead), code=1).stderr
+    ahead = good.replace("mode: local", "peers: {dns: \"app.example:7401\"}")
+    assert ":5: not supported yet: dns" in run("check", "-c", write(ahead), code=1).stderr
     inner = GOOD.replace("least_connections", "least_connections\n    agent: {}")
     assert (
         "good" not in run("check", "-c", write(inner), code=1).stdout
