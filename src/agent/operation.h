@@ -75,7 +75,9 @@ enum hf_operation_flag {
     HF_OPERATION_EXPIRE_IF_SOONER = 1 << 10,
     HF_OPERATION_STRICT = 1 << 11, /* set by hf_sessions_submit, from the pattern: a deleted
                                       session's id may not be used again */
-    HF_OPERATION_FLAGS = (1 << 12) - 1
+    HF_OPERATION_LATE = 1 << 12,   /* likewise, from what the connection has read: the session was
+                                      alive then, and if it is deleted now this comes too late */
+    HF_OPERATION_FLAGS = (1 << 13) - 1
 };
 
 struct hf_operation {
