@@ -158,7 +158,9 @@ static int make_store(struct hf_agent *agent, struct hf_agent_error *error)
                                             .memory = config->memory,
                                             .when_full = config->when_full,
                                             .tomb_ms = HF_AGENT_TOMB_MS,
-                                            .epoch_floor = 1};
+                                            .epoch_floor = 1,
+                                            .lock_lease_ms =
+                                                agent->peering != NULL ? HF_AGENT_LOCK_MS : 0};
     result = hf_sessions_new(&settings, &agent->sessions);
     if (result < 0)
         return fail(error, result, "out of memory");

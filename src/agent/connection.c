@@ -61,7 +61,7 @@ void hf_connection_close(struct hf_connection *connection)
     abandon_call(connection);
     if (front_of(connection)->close)
         front_of(connection)->close(connection);
-    hf_locks_release(&connection->locks, door->settings.sessions);
+    hf_locks_release(&connection->locks);
     hf_bytes_clear(&door->pool, &connection->in);
     hf_bytes_clear(&door->pool, &connection->out);
     hf_timer_cancel(hf_loop_timers(door->loop), &connection->timer);
@@ -250,7 +250,7 @@ static void completed(struct hf_sessions_call *call, const struct hf_operation_r
     REQUIRE(HF_MAGIC_OK(connection, HF_CONNECTION_MAGIC) && connection->call == call);
     call->complete = connection->complete;
     connection->call = NULL;
-    hf_locks_note(&connection->locks, call, result, HF_CONNECTION_LOCKS_MAX);
+    hf_locks_note(&connection->locks, call, result);
     call->complete(call, result);
     if (connection->submitting)
         return;
@@ -265,6 +265,8 @@ bool hf_connection_submit(struct hf_connection *connection, struct hf_sessions_c
     connection->complete = call->complete;
     call->complete = completed;
     call->carrier = connection;
+    call->reads = &connection->reads;
+    call->locks = hf_locks_has_room(&connection->locks);
     connection->put_off = is_full(connection);
     return !connection->put_off && submit_now(connection);
 }
@@ -408,7 +410,9 @@ void hf_connection_accept(struct hf_door *door, int fd, const struct hf_address 
     connection->peer = *peer;
     connection->stopping = door->stopping;
     connection->timer.expired = expired;
-    hf_locks_init(&connection->locks);
+    hf_locks_init(&connection->locks, door->settings.sessions, hf_loop_timers(door->loop),
+                  HF_CONNECTION_LOCKS_MAX);
+    connection->reads = (struct hf_reads){0};
     if (hf_event_open(door->loop, &connection->event, fd) != 0) {
         close(fd);
         connection->magic = 0;

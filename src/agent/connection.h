@@ -57,6 +57,7 @@ struct hf_connection {
     uint64_t sent_ms; /* since when output makes no progress */
     struct hf_timer timer;
     struct hf_locks locks;
+    struct hf_reads reads;
     uint64_t id;
     struct hf_address peer;
     alignas(max_align_t) char state[];

@@ -78,7 +78,9 @@ enum hf_operation_flag {
                                       session's id may not be used again */
     HF_OPERATION_ADOPTS = 1 << 12, /* no client's: brings in what the external store has, and is
                                       dropped where the session, or the key, was deleted */
-    HF_OPERATION_FLAGS = (1 << 13) - 1
+    HF_OPERATION_LATE = 1 << 13,   /* likewise, from what the connection has read: the session was
+                                      alive then, and if it is deleted now this comes too late */
+    HF_OPERATION_FLAGS = (1 << 14) - 1
 };
 
 struct hf_operation {

@@ -198,7 +198,7 @@ static void find_result(struct hf_replicated *replicated, struct pending *pendin
         [HF_FABRIC_OK] = HF_OPERATION_OK,         [HF_FABRIC_DEGRADED] = HF_OPERATION_OK,
         [HF_FABRIC_MISS] = HF_OPERATION_MISSING,  [HF_FABRIC_DROPPED] = HF_OPERATION_DROPPED,
         [HF_FABRIC_UNSURE] = HF_OPERATION_UNSURE, [HF_FABRIC_FULL] = HF_OPERATION_FULL,
-        [HF_FABRIC_RETRY] = HF_OPERATION_UNSURE,
+        [HF_FABRIC_RETRY] = HF_OPERATION_UNSURE,  [HF_FABRIC_UNDER_WAY] = HF_OPERATION_UNSURE,
     };
     const struct hf_fabric_op *op = &pending->op;
     enum hf_operation_status status = (enum hf_operation_status)statuses[op->status];
@@ -278,11 +278,12 @@ static bool creates(const struct hf_operation *operation)
     return false;
 }
 
-/* Where ids are used again, whatever makes a session makes it over a tombstone too. Beside the
- * session itself only a lock does (SET NX): a late note about a session that is over is dropped. */
+/* Where ids are used again, what makes a session makes it over a tombstone too, unless it belongs to
+ * a request that had read the session before. Beside the session itself only a lock does (SET NX):
+ * a late note about a session that is over is dropped. */
 static bool passes_tomb(const struct hf_operation *operation)
 {
-    if (operation->flags & (HF_OPERATION_STRICT | HF_OPERATION_ADOPTS))
+    if (operation->flags & (HF_OPERATION_STRICT | HF_OPERATION_ADOPTS | HF_OPERATION_LATE))
         return false;
     return !operation->key.satellite || operation->when == HF_OPERATION_IF_NEW;
 }

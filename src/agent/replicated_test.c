@@ -1,5 +1,6 @@
 /* The backend on real stores and fabrics: three nodes in one thread, whose bytes the test carries
  * from one to the other, by a clock of its own. */
+#include "agent/locks.h"
 #include "agent/replicated.h"
 #include "agent/testing.h"
 
@@ -13,6 +14,7 @@ enum {
     CALLS_MAX = 64,
     BUFFER = 1 << 17,
     TEXT_MAX = 64,
+    LEASE_MS = 9000,
     TURNS = 200, /* of 10 ms, at most, until an answer is there */
     PATIENCE_TURNS = HF_REPLICATED_PATIENCE_MS / HF_FABRIC_TICK_MS + TURNS,
 };
@@ -123,7 +125,8 @@ static void start_node(unsigned number, unsigned calls_max)
                                                   .patterns = patterns,
                                                   .hash_key = hf_testing_hash_key,
                                                   .backend = &backend,
-                                                  .memory = HF_TESTING_MEMORY};
+                                                  .memory = HF_TESTING_MEMORY,
+                                                  .lock_lease_ms = LEASE_MS};
     assert_int_equal(hf_sessions_new(&sessions, &node->sessions), 0);
 }
 
@@ -146,12 +149,15 @@ static bool all_ready(void)
 static int set_up(void **state)
 {
     static const struct hf_slice names[NODES] = {{"a", 1}, {"b", 1}, {"c", 1}};
-    const struct hf_pattern strict = {HF_SLICE("once:{id}"), false, HF_PATTERN_TOMB_STRICT};
+    const struct hf_pattern strict[] = {
+        {HF_SLICE("once:{id}"), false, HF_PATTERN_TOMB_STRICT},
+        {HF_SLICE("once:{id}_LOCK"), true, HF_PATTERN_TOMB_STRICT},
+    };
     unsigned bad;
     memset(cut, 0, sizeof(cut));
     now_ms = HF_TESTING_NOW_MS;
     assert_int_equal(hf_rank_init(&rank, names, NODES), 0);
-    assert_int_equal(hf_pattern_table_new(&strict, 1, &patterns, &bad), 0);
+    assert_int_equal(hf_pattern_table_new(strict, 2, &patterns, &bad), 0);
     for (unsigned i = 0; i < NODES; i++)
         start_node(i, CALLS_MAX);
     for (unsigned i = 0; i < NODES; i++)
@@ -177,6 +183,8 @@ static int tear_down(void **state)
 
 /* ---- asking ---- */
 
+static struct hf_locks *locks; /* of the connection that asks; NULL: it keeps none */
+
 static void completed(struct hf_sessions_call *call, const struct hf_operation_result *result)
 {
     struct asked *asked = call->user;
@@ -184,6 +192,8 @@ static void completed(struct hf_sessions_call *call, const struct hf_operation_r
     struct hf_operation_field field;
     asked->completions++;
     asked->result = *result;
+    if (locks != NULL)
+        hf_locks_note(locks, call, result);
     asked->where = result->value.bytes;
     assert_true(result->value.size < sizeof(asked->value));
     if (result->value.size > 0)
@@ -195,6 +205,8 @@ static void completed(struct hf_sessions_call *call, const struct hf_operation_r
     }
 }
 
+static struct hf_reads *reads; /* of the connection that asks; NULL: of none */
+
 static void start(struct asked *asked, unsigned node, const char *key,
                   const struct hf_operation *operation)
 {
@@ -203,7 +215,9 @@ static void start(struct asked *asked, unsigned node, const char *key,
     asked->call = (struct hf_sessions_call){.key = hf_slice_text(asked->key),
                                             .operation = *operation,
                                             .complete = completed,
-                                            .user = asked};
+                                            .user = asked,
+                                            .reads = reads,
+                                            .locks = locks != NULL};
     hf_sessions_submit(nodes[node].sessions, &asked->call);
 }
 
@@ -476,6 +490,59 @@ static void a_deleted_session_is_a_miss_everywhere(void **state)
     get_is(0, "2", "again");
 }
 
+/* Ids are used again here, and yet a request that had read the session does not bring it back. */
+static void a_request_that_began_before_the_logout_brings_nothing_back(void **state)
+{
+    struct asked asked;
+    struct hf_reads slow = {0}, fresh = {0};
+    struct hf_operation late = setting("late"), anew = setting("anew");
+    set(0, "2", "value");
+    for (unsigned node = 0; node < NODES; node++) {
+        reads = &slow;
+        get_is(node, "2", "value");
+        reads = NULL;
+        assert_int_equal(ask(&asked, 1, "2", &deleting), HF_OPERATION_OK);
+        reads = &slow;
+        assert_int_equal(ask(&asked, node, "2", &late), HF_OPERATION_DROPPED);
+        reads = &fresh; /* its own requests see the miss */
+        get_is(node, "2", NULL);
+        assert_int_equal(ask(&asked, node, "2", &anew), HF_OPERATION_OK);
+        get_is(node, "2", "anew");
+        assert_int_equal(ask(&asked, node, "2", &deleting), HF_OPERATION_OK);
+        assert_int_equal(ask(&asked, node, "2", &anew), HF_OPERATION_OK); /* it ended it itself */
+        reads = NULL;
+        set(node, "2", "value");
+    }
+    reads = &slow;
+    get_is(0, "2", "value");
+    now_ms += HF_READS_MS;
+    for (unsigned i = 0; i < TURNS; i++)
+        turn();
+    reads = NULL;
+    set(0, "2", "value");
+    assert_int_equal(ask(&asked, 1, "2", &deleting), HF_OPERATION_OK);
+    reads = &slow;
+    late = setting("late");
+    assert_int_equal(ask(&asked, 0, "2", &late), HF_OPERATION_OK); /* no request lasts so long */
+    reads = NULL;
+}
+
+/* A lock must not make a session that is over anew, for the late write behind it. */
+static void a_lock_does_not_pass_a_strict_tombstone(void **state)
+{
+    struct asked asked;
+    struct hf_operation lock = setting("token"), late = setting("late");
+    lock.when = HF_OPERATION_IF_NEW;
+    set(0, "once:1", "value");
+    assert_int_equal(ask(&asked, 1, "once:1", &deleting), HF_OPERATION_OK);
+    for (unsigned node = 0; node < NODES; node++) {
+        assert_int_equal(ask(&asked, node, "once:1_LOCK", &lock), HF_OPERATION_DROPPED);
+        assert_int_equal(ask(&asked, node, "once:1", &lock), HF_OPERATION_DROPPED);
+        assert_int_equal(ask(&asked, node, "once:1", &late), HF_OPERATION_DROPPED);
+        get_is(node, "once:1", NULL);
+    }
+}
+
 static void a_lock_outlives_no_session_and_no_session_a_lock(void **state)
 {
     struct asked asked;
@@ -493,6 +560,93 @@ static void a_lock_outlives_no_session_and_no_session_a_lock(void **state)
     get_is(1, "PHPREDIS_SESSION:1", NULL);
     set(1, "PHPREDIS_SESSION:1", "again");
     get_is(2, "PHPREDIS_SESSION:1", "again");
+}
+
+/* A connection to node 0 takes a lock that has no expiry of its own. */
+static void take_lock(struct hf_locks *of, struct hf_timer_wheel *timers, const char *key)
+{
+    struct asked asked;
+    struct hf_operation lock = setting("token");
+    lock.when = HF_OPERATION_IF_NEW;
+    lock.deadline_ms = HF_DEADLINE_NEVER;
+    hf_timer_wheel_init(timers, now_ms);
+    hf_locks_init(of, nodes[0].sessions, timers, 1);
+    locks = of;
+    assert_int_equal(ask(&asked, 0, key, &lock), HF_OPERATION_OK);
+    locks = NULL;
+    assert_int_equal(of->count, 1);
+}
+
+static unsigned lock_at(unsigned node, const char *key)
+{
+    struct asked asked;
+    struct hf_operation lock = setting("other");
+    lock.when = HF_OPERATION_IF_NEW;
+    return ask(&asked, node, key, &lock);
+}
+
+static void pass(struct hf_timer_wheel *timers, unsigned for_ms)
+{
+    for (uint64_t end_ms = now_ms + for_ms; now_ms < end_ms;) {
+        turn();
+        hf_timer_wheel_advance(timers, now_ms);
+    }
+}
+
+static void a_lock_lasts_as_long_as_its_connection(void **state)
+{
+    struct hf_timer_wheel timers;
+    struct hf_locks of;
+    take_lock(&of, &timers, "PHPREDIS_SESSION:1_LOCK");
+    set(1, "PHPREDIS_SESSION:1", "value");
+    for (unsigned i = 0; i < NODES; i++) { /* the session moves, the lock with it */
+        get_is(i, "PHPREDIS_SESSION:1", "value");
+        pass(&timers, LEASE_MS);
+        set(1, "PHPREDIS_SESSION:1", "value");
+        assert_int_equal(lock_at(i, "PHPREDIS_SESSION:1_LOCK"), HF_OPERATION_EXISTS);
+    }
+    get_is(2, "PHPREDIS_SESSION:1", "value");
+    hf_locks_release(&of);
+    carry_all();
+    assert_int_equal(lock_at(1, "PHPREDIS_SESSION:1_LOCK"), HF_OPERATION_OK);
+    assert_int_equal(timers.armed_count, 0);
+}
+
+static void a_lock_ends_with_the_agent_that_took_it(void **state)
+{
+    struct hf_timer_wheel timers;
+    struct hf_locks of;
+    take_lock(&of, &timers, "PHPREDIS_SESSION:1_LOCK");
+    get_is(1, "PHPREDIS_SESSION:1", NULL); /* the record lives elsewhere than its lock's holder */
+    pass(&timers, LEASE_MS);
+    assert_int_equal(lock_at(2, "PHPREDIS_SESSION:1_LOCK"), HF_OPERATION_EXISTS);
+    hf_timer_cancel(&timers, &of.timer);
+    stop_node(0);
+    for (unsigned i = 1; i < NODES; i++)
+        hf_fabric_link_down(hf_replicated_fabric(nodes[i].replicated), 0, true, now_ms);
+    assert_int_equal(lock_at(2, "PHPREDIS_SESSION:1_LOCK"), HF_OPERATION_EXISTS);
+    pass(&timers, LEASE_MS);
+    assert_int_equal(lock_at(2, "PHPREDIS_SESSION:1_LOCK"), HF_OPERATION_OK);
+    while (!hf_list_empty(&of.list)) { /* the process that held them is gone */
+        struct hf_lock *lock = (void *)hf_list_pop_front(&of.list);
+        free(lock);
+    }
+}
+
+/* Another one took it meanwhile: the first has lost it, and does not keep it from ending. */
+static void a_lock_that_another_holds_is_not_renewed(void **state)
+{
+    struct asked asked;
+    struct hf_timer_wheel timers;
+    struct hf_locks of;
+    take_lock(&of, &timers, "PHPREDIS_SESSION:1_LOCK");
+    assert_int_equal(ask(&asked, 1, "PHPREDIS_SESSION:1_LOCK", &deleting), HF_OPERATION_OK);
+    assert_int_equal(lock_at(1, "PHPREDIS_SESSION:1_LOCK"), HF_OPERATION_OK);
+    pass(&timers, LEASE_MS);
+    assert_int_equal(of.count, 0);
+    hf_locks_release(&of);
+    carry_all();
+    assert_int_equal(lock_at(2, "PHPREDIS_SESSION:1_LOCK"), HF_OPERATION_EXISTS);
 }
 
 static void one_key_of_several_is_deleted_alone(void **state)
@@ -561,7 +715,12 @@ int main(void)
         CLUSTER_TEST(a_read_is_asked_again_until_somebody_knows),
         CLUSTER_TEST(a_read_nobody_can_answer_ends_with_an_error),
         CLUSTER_TEST(a_deleted_session_is_a_miss_everywhere),
+        CLUSTER_TEST(a_request_that_began_before_the_logout_brings_nothing_back),
+        CLUSTER_TEST(a_lock_does_not_pass_a_strict_tombstone),
         CLUSTER_TEST(a_lock_outlives_no_session_and_no_session_a_lock),
+        CLUSTER_TEST(a_lock_lasts_as_long_as_its_connection),
+        CLUSTER_TEST(a_lock_ends_with_the_agent_that_took_it),
+        CLUSTER_TEST(a_lock_that_another_holds_is_not_renewed),
         CLUSTER_TEST(one_key_of_several_is_deleted_alone),
         CLUSTER_TEST(more_than_may_be_under_way_are_refused),
         CLUSTER_TEST(what_is_under_way_at_the_end_is_answered),

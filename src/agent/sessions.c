@@ -58,10 +58,16 @@ static bool fill_key(const struct hf_sessions *sessions, struct hf_slice text,
         .suffix = match.suffix,
         .satellite = match.satellite,
     };
-    operation->flags &= (uint16_t)~HF_OPERATION_STRICT;
+    operation->flags &= (uint16_t)~(HF_OPERATION_STRICT | HF_OPERATION_LATE);
     if (match.tomb == HF_PATTERN_TOMB_STRICT)
         operation->flags |= HF_OPERATION_STRICT;
     return true;
+}
+
+static bool takes_lock(const struct hf_operation *operation)
+{
+    return operation->kind == HF_OPERATION_SET && operation->when == HF_OPERATION_IF_NEW &&
+           operation->key.satellite && operation->deadline_ms == HF_DEADLINE_NEVER;
 }
 
 void hf_sessions_submit(struct hf_sessions *sessions, struct hf_sessions_call *call)
@@ -75,6 +81,11 @@ void hf_sessions_submit(struct hf_sessions *sessions, struct hf_sessions_call *c
         hf_sessions_complete(call, &result);
         return;
     }
+    call->locks = call->locks && takes_lock(&call->operation);
+    if (call->locks)
+        call->operation.deadline_ms = hf_sessions_lock_deadline_ms(sessions);
+    if (call->reads != NULL && hf_reads_late(call->reads, &call->operation, sessions->now_ms))
+        call->operation.flags |= HF_OPERATION_LATE;
     call->backend = sessions->backend;
     call->backend->submit(call->backend->user, call);
 }
@@ -98,6 +109,8 @@ void hf_sessions_complete(struct hf_sessions_call *call, const struct hf_operati
         counts->hits += result->status == HF_OPERATION_OK;
         counts->misses += result->status == HF_OPERATION_MISSING;
     }
+    if (call->reads != NULL)
+        hf_reads_note(call->reads, &call->operation, result, call->sessions->now_ms);
     call->complete(call, result);
 }
 
@@ -176,6 +189,17 @@ void hf_sessions_each_pattern(const struct hf_sessions *sessions, hf_pattern_vis
                               void *user)
 {
     hf_pattern_each(sessions->settings.patterns, visit, user);
+}
+
+uint64_t hf_sessions_lock_lease_ms(const struct hf_sessions *sessions)
+{
+    return sessions->settings.lock_lease_ms;
+}
+
+uint64_t hf_sessions_lock_deadline_ms(const struct hf_sessions *sessions)
+{
+    uint64_t lease_ms = sessions->settings.lock_lease_ms;
+    return lease_ms > 0 ? hf_deadline_after(sessions->now_ms, lease_ms) : HF_DEADLINE_NEVER;
 }
 
 uint64_t hf_sessions_now_ms(const struct hf_sessions *sessions)

@@ -12,6 +12,7 @@
  * Threads: the agent's loop thread, all of it; nothing is locked. Layer: agent. */
 #pragma once
 #include "agent/operation.h"
+#include "agent/reads.h"
 #include "store/pattern.h"
 
 struct hf_sessions;
@@ -26,9 +27,12 @@ typedef void (*hf_sessions_complete_fn)(struct hf_sessions_call *call,
  */
 struct hf_sessions_call {
     struct hf_slice key; /* its text; borrowed as all slices of the operation until `complete` */
-    struct hf_operation operation; /* key and STRICT are filled by submit */
+    struct hf_operation operation; /* key, STRICT and LATE are filled by submit */
     hf_sessions_complete_fn complete;
     void *user;
+    struct hf_reads *reads; /* of the connection it comes from, borrowed; NULL: of none */
+    bool locks; /* in: the connection releases a lock that this takes. From submit on: this takes
+                   one, without a deadline of its own */
     /* The service's. */
     struct hf_sessions *sessions;
     void *pending; /* the backend's, while it is under way; else NULL */
@@ -51,6 +55,11 @@ uint64_t hf_sessions_wall_ms(const struct hf_sessions *sessions);
 
 /* Largest value a client may send, bytes: for parsers' limits. */
 size_t hf_sessions_value_max(const struct hf_sessions *sessions);
+
+/* How long a lock without a deadline lasts when its connection's agent does not renew it; 0: it has
+ * none. And the deadline of one that is taken or renewed now. */
+uint64_t hf_sessions_lock_lease_ms(const struct hf_sessions *sessions);
+uint64_t hf_sessions_lock_deadline_ms(const struct hf_sessions *sessions);
 
 /* Which session a key belongs to. */
 void hf_sessions_match(const struct hf_sessions *sessions, struct hf_slice key,
@@ -117,6 +126,7 @@ struct hf_sessions_settings {
     enum hf_store_full when_full;
     uint64_t tomb_ms;     /* tombstones of sessions whose ids are never used again */
     uint32_t epoch_floor; /* local: epoch of what is created here */
+    uint64_t lock_lease_ms; /* 0: nobody else would keep the locks of this process */
 };
 /* 0 or -ENOMEM. The caller frees, after all calls are complete or abandoned. */
 int hf_sessions_new(const struct hf_sessions_settings *settings, struct hf_sessions **ret_sessions);

@@ -87,6 +87,15 @@ static void add_session_key(struct hf_loader *loader, struct patterns *patterns,
     add_row(loader, patterns, &row, node->line);
 }
 
+/* What stands before the id. */
+static struct hf_slice bare(struct hf_slice text)
+{
+    size_t size = 0;
+    while (size < text.size && text.bytes[size] != '{')
+        size++;
+    return hf_slice(text.bytes, size);
+}
+
 /* Every pattern that the prefix begins; a prefix of none is a pattern of its own. */
 static void add_tombstone(struct hf_loader *loader, struct patterns *patterns,
                           const struct hf_yaml *node, enum hf_pattern_tomb tomb)
@@ -94,19 +103,19 @@ static void add_tombstone(struct hf_loader *loader, struct patterns *patterns,
     unsigned builtin_count = 0;
     const struct hf_pattern *builtin = hf_pattern_builtin(&builtin_count);
     struct hf_slice prefix = hf_slice_text(node->text);
-    bool found = false;
+    bool found = false; /* of a session; locks alone make none */
     for (unsigned i = 0; i < builtin_count; i++) {
-        bool begins = hf_slice_starts(builtin[i].text, prefix) && !builtin[i].satellite;
+        bool begins = hf_slice_starts(builtin[i].text, prefix);
         if (begins && find_row(patterns, builtin[i].text) == NULL &&
             !add_row(loader, patterns, &builtin[i], node->line))
             return;
     }
     for (unsigned i = 0; i < patterns->count; i++) {
         struct hf_pattern *row = &patterns->rows[i];
-        if (!hf_slice_starts(row->text, prefix) || row->satellite)
+        if (!hf_slice_starts(row->text, prefix))
             continue;
-        row->tomb = tomb;
-        found = true;
+        row->tomb = tomb; /* of a lock too, or it would make a session anew that is over */
+        found |= !row->satellite || hf_slice_equal(bare(row->text), prefix);
     }
     if (found)
         return;

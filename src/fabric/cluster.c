@@ -10,6 +10,7 @@ enum {
     SILENT_MS = 1000,
     RELINK_MS = 20,
     SOCKET_SIZE = 400 * 1024,
+    SLOW_SOCKET_SIZE = 64 * 1024,
     NARROW_SIZE = 300 * 1024,
     RESTS =
         150, /* once in so many questions nobody asks for a session with a deadline for a while */
@@ -48,6 +49,17 @@ static unsigned delay(struct hf_cluster *cluster)
     return draw(cluster, stalls ? 30 : 3);
 }
 
+static uint64_t arrival(struct hf_cluster *cluster, const struct hf_cluster_link *link, size_t size)
+{
+    uint64_t due_ms = cluster->now_ms + delay(cluster);
+    uint64_t free_ms = link->last_due_ms > cluster->now_ms ? link->last_due_ms : cluster->now_ms;
+    if (cluster->options.wire_bytes_ms > 0)
+        free_ms += size / cluster->options.wire_bytes_ms;
+    else
+        free_ms = link->last_due_ms;
+    return due_ms > free_ms ? due_ms : free_ms;
+}
+
 /* Takes what a node has to say and puts it on its way; one link keeps its order. */
 void hf_cluster_flush(struct hf_cluster *cluster, struct hf_cluster_node *node)
 {
@@ -57,8 +69,10 @@ void hf_cluster_flush(struct hf_cluster *cluster, struct hf_cluster_node *node)
         size_t size;
         if (!(node->wakes >> peer & 1))
             continue;
-        while (link->waiting < SOCKET_SIZE &&
-               (size = hf_fabric_pull(node->fabric, peer, bytes, sizeof(bytes))) > 0) {
+        size_t pull = cluster->options.wire_bytes_ms > 0 ? HF_WIRE_FRAME_MAX : sizeof(bytes);
+        size_t most = cluster->options.wire_bytes_ms > 0 ? SLOW_SOCKET_SIZE : SOCKET_SIZE;
+        while (link->waiting < most &&
+               (size = hf_fabric_pull(node->fabric, peer, bytes, pull)) > 0) {
             struct hf_cluster_blob *blob = malloc(sizeof(*blob) + size);
             REQUIRE(blob != NULL);
             if (!cluster->joined[node->number][peer]) { /* nobody is there any more */
@@ -68,12 +82,11 @@ void hf_cluster_flush(struct hf_cluster *cluster, struct hf_cluster_node *node)
             memcpy(blob->bytes, bytes, size);
             blob->size = size;
             blob->sent_ms = cluster->now_ms;
-            uint64_t due = cluster->now_ms + delay(cluster);
-            blob->due_ms = link->last_due_ms = due > link->last_due_ms ? due : link->last_due_ms;
+            blob->due_ms = link->last_due_ms = arrival(cluster, link, size);
             link->waiting += size;
             hf_list_push_back(&link->blobs, &blob->node);
         }
-        if (link->waiting < SOCKET_SIZE)
+        if (link->waiting < most)
             node->wakes &= ~(1u << peer);
     }
 }
@@ -334,6 +347,13 @@ static void compose(struct hf_cluster *cluster, struct hf_cluster_client *client
     memcpy(client->request + 1, &client->write, sizeof(client->write));
     memcpy(client->request + 1 + sizeof(client->write), &life_ms, sizeof(life_ms));
     client->op.request = hf_slice(client->request, long_form ? HF_CLUSTER_REQUEST_SIZE : 5);
+    if (cluster->options.wire_bytes_ms == 0 || client->session != 0 ||
+        client->kind != HF_CLUSTER_WRITE)
+        return;
+    static char longs[HF_CLUSTER_CLIENTS][HF_CLUSTER_LONG];
+    char *bytes = longs[client - cluster->clients];
+    memcpy(bytes, client->request, client->op.request.size);
+    client->op.request = hf_slice(bytes, HF_CLUSTER_LONG);
 }
 
 static enum hf_cluster_kind kind_of(struct hf_cluster *cluster,

@@ -86,6 +86,8 @@ struct hf_cluster_options {
     bool consistent, memory;
     bool narrow;                              /* queues that hold little */
     bool steady;                              /* no message takes longer than others */
+    unsigned wire_bytes_ms; /* what a link carries in one, 0 = anything; and writes to the long
+                             * session are long themselves */
     bool moves, crashes, pauses, joins, cuts; /* what may happen */
     bool drains; /* beside what else happens nodes are drained for a while */
     bool evicts; /* nothing else does: stores drop copies, as if they were full */

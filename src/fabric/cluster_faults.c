@@ -41,11 +41,13 @@ void hf_cluster_heal(struct hf_cluster *cluster)
     cluster->heal_ms = 0;
 }
 
-/* From here on the sessions of a node wait for their next answer. */
+/* From here on the sessions of a node wait for their next answer. Those that nobody has asked for
+ * since a fault before wait for whatever this one takes. */
 static void orphan(struct hf_cluster *cluster, unsigned victim, bool silent)
 {
     for (unsigned i = 0; i < HF_CLUSTER_SESSIONS; i++) {
         struct hf_cluster_value value = hf_cluster_look(&cluster->nodes[victim], i);
+        cluster->orphans[i].silent |= silent;
         if (value.present && value.record.state == HF_RECORD_OWNER)
             cluster->orphans[i] = (struct hf_cluster_orphan){.waits = true, .silent = silent};
     }

@@ -206,6 +206,8 @@ static void measure(struct hf_cluster *cluster, const struct hf_cluster_client *
         return;
     unsigned *count = &cluster->wait_count[orphan->silent];
     orphan->waits = false;
+    hf_cluster_trace(cluster, client->op.id, orphan->silent ? "waited, unseen" : "waited",
+                     client->node, (unsigned)(cluster->now_ms - orphan->asked_ms));
     if (*count < HF_CLUSTER_WAITS_MAX)
         cluster->waits_ms[orphan->silent][(*count)++] =
             (uint16_t)(cluster->now_ms - orphan->asked_ms);

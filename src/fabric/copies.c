@@ -18,6 +18,7 @@ void hf_copies_init(struct hf_fabric_op *op)
     hf_list_init(&op->dirty);
     hf_list_init(&op->followers);
     op->need_count = 0;
+    op->travel_ms = 0;
     op->copied = op->missed = op->yielded = op->guards = false;
     memset(op->told, 0, sizeof(op->told));
 }
@@ -54,6 +55,10 @@ void hf_copies_need(struct hf_fabric *f, struct hf_fabric_op *op, unsigned peer,
     need->peer = (uint8_t)peer;
     op->told[peer / 64] |= 1ull << peer % 64;
     hf_list_push_back(&f->peers[peer].needs[lane], &need->node);
+    uint64_t travel_ms = lane == 0 ? 0 : hf_patience_bulk_ms(f, peer);
+    uint64_t passed_ms = op->executed ? f->now_ms - op->executed_ms : 0;
+    if (travel_ms > 0 && passed_ms + travel_ms > op->travel_ms)
+        op->travel_ms = passed_ms + travel_ms;
 }
 
 static void drop_need(struct hf_fabric_op *op, struct hf_fabric_need *need)
@@ -346,6 +351,8 @@ static void guard_again(struct hf_fabric *f, struct hf_fabric_op *guard)
 static void look_again(struct hf_fabric *f, struct hf_fabric_op *op)
 {
     uint64_t waited_ms = f->now_ms - op->executed_ms;
+    bool travels = waited_ms < op->travel_ms;
+    waited_ms -= travels ? waited_ms : op->travel_ms;
     uint64_t patience_ms = f->settings.consistent ? HF_FABRIC_LEASE_MS : HF_FABRIC_DEGRADE_MS;
     if (op->copied && waited_ms >= HF_FABRIC_DELETE_MS)
         return hf_copies_finish(f, op, HF_FABRIC_DEGRADED);
@@ -354,7 +361,10 @@ static void look_again(struct hf_fabric *f, struct hf_fabric_op *op)
     op->deadline_ms = f->now_ms + HF_FABRIC_ACKNOWLEDGE_MS;
     hf_list_remove(&op->timed);
     hf_list_push_back(&f->writes, &op->timed);
-    nobody_yet(f, op);
+    if (travels)
+        hf_owner_under_way(f, op);
+    else
+        nobody_yet(f, op);
 }
 
 static struct hf_fabric_op *first_due(const struct hf_fabric *f, const struct hf_list *list)

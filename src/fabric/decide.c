@@ -9,15 +9,19 @@ static void start_query(struct hf_fabric *f, struct hf_activity *activity,
     m.state = hf_record_state(record);
     m.version = hf_record_version(record);
     m.number = activity->number = ++f->number;
+    uint64_t travel_ms;
     memset(activity->waiting, 0, sizeof(activity->waiting));
     activity->step = HF_HOME_QUERYING;
     activity->hearsay = record == NULL;
+    activity->travels_ms = 0;
     activity->lost = false;
     for (unsigned i = 0; i < f->rank->count; i++) {
         if (i == f->self || !hf_membership_alive(f, i))
             continue;
         activity->waiting[i / 64] |= 1ull << i % 64;
-        hf_queue_send(f, i, &m);
+        hf_patience_send(f, i, &m, &travel_ms);
+        if (f->now_ms + travel_ms > activity->travels_ms)
+            activity->travels_ms = f->now_ms + travel_ms;
     }
 }
 
@@ -39,7 +43,9 @@ static void start_transfer(struct hf_fabric *f, struct hf_activity *activity,
     memset(activity->waiting, 0, sizeof(activity->waiting));
     activity->waiting[record->owner / 64] |= 1ull << record->owner % 64;
     activity->step = HF_HOME_TRANSFERRING;
-    hf_queue_send(f, record->owner, &m);
+    uint64_t travel_ms;
+    hf_patience_send(f, record->owner, &m, &travel_ms);
+    activity->travels_ms = f->now_ms + travel_ms;
 }
 
 void hf_home_forget_step(struct hf_activity *activity)

@@ -6,8 +6,8 @@
 
 const char *hf_fabric_status_word(enum hf_fabric_status status)
 {
-    static const char *const words[HF_FABRIC_STATUSES] = {"ok",     "degraded", "miss", "dropped",
-                                                          "unsure", "full",     "retry"};
+    static const char *const words[HF_FABRIC_STATUSES] = {
+        "ok", "degraded", "miss", "dropped", "unsure", "full", "retry", "under way"};
     REQUIRE(status < HF_FABRIC_STATUSES);
     return words[status];
 }
@@ -275,7 +275,10 @@ static bool receive_chunk(struct hf_fabric *f, unsigned peer, const struct hf_wi
         return false;
     memcpy(p->partial + p->partial_size, m->bytes.bytes, m->bytes.size);
     p->partial_size += m->bytes.size;
-    return p->partial_size < p->partial_whole || receive_whole(f, peer);
+    if (p->partial_size == p->partial_whole)
+        return receive_whole(f, peer);
+    hf_patience_progress(f, peer);
+    return true;
 }
 
 static void acknowledge(struct hf_fabric *f, unsigned peer)

@@ -27,6 +27,12 @@ enum {
                                       the lease of an owner that is dead */
     HF_FABRIC_ANSWER_MS = 300,     /* a write that was sent and not answered for that long: UNSURE.
                                       A home that lives says within OPERATION_MS that it cannot */
+    HF_FABRIC_BYTES_A_MS = 1024,   /* the slowest wire: for what is longer than a frame all these
+                                      wait as long again as it takes over one */
+    HF_FABRIC_TRAVEL_MS_MAX = 10 * 1000, /* but no more than this */
+    HF_FABRIC_HOPS = 3,            /* of a write: to the home, to the owner, to its backup */
+    HF_FABRIC_SOCKET_SIZE = 128 * 1024, /* bytes that may stand before all in a socket */
+    HF_FABRIC_UNDER_WAY_MS = 50,   /* who works on something long says so, no more often */
     HF_FABRIC_ACKNOWLEDGE_MS = 20, /* without word of a copy, until one more node is asked */
     HF_FABRIC_DEGRADE_MS = 250,    /* until a write nobody confirmed is answered, loudly;
                                       `consistent`: UNSURE, after a lease at the latest */
@@ -68,6 +74,7 @@ enum hf_fabric_status {
     HF_FABRIC_UNSURE, /* not known, or not known to have happened: answer an error, never a miss */
     HF_FABRIC_FULL,   /* the store or a table is full */
     HF_FABRIC_RETRY,  /* between nodes only: ask again */
+    HF_FABRIC_UNDER_WAY, /* between nodes only: it is long, and coming; wait on */
     HF_FABRIC_STATUSES,
 };
 
@@ -98,7 +105,8 @@ struct hf_fabric_op {
     bool missed;  /* a node that is to hold it could not be told */
     bool takes;   /* to own the record is all it asks for: nothing is executed */
     uint8_t need_count, origin;
-    uint64_t hash, number, deadline_ms, executed_ms;
+    uint64_t hash, number, deadline_ms, parked_ms, executed_ms;
+    uint64_t travel_ms; /* how long its copies may be under way, counted from executed_ms */
     uint64_t told[HF_RANK_NODES_MAX / 64]; /* nodes it was sent to, over links that still stand */
     struct hf_list node;      /* waiting for an owner, or following another operation */
     struct hf_list timed;     /* among those with the same patience */

@@ -148,10 +148,27 @@ void hf_home_reconsider(struct hf_fabric *f)
     hf_activity_each(f, reconsider, 0);
 }
 
+void hf_home_progress(struct hf_fabric *f, struct hf_activity *activity)
+{
+    bool tells = f->now_ms - activity->under_way_ms >= HF_FABRIC_UNDER_WAY_MS;
+    if (tells)
+        activity->under_way_ms = f->now_ms;
+    HF_LIST_EACH(&activity->requests, node)
+    {
+        struct hf_request *request = hf_container_of(node, struct hf_request, node);
+        request->deadline_ms = f->now_ms + HF_FABRIC_OPERATION_MS;
+        if (tells)
+            hf_home_reply(f, hf_activity_id(activity), request->origin, request->number,
+                          HF_FABRIC_UNDER_WAY);
+    }
+}
+
 static void expire_requests(struct hf_fabric *f, struct hf_activity *activity, unsigned argument)
 {
     struct hf_request *request;
     activity->deciding = true;
+    if (activity->step != HF_HOME_IDLE && f->now_ms < activity->travels_ms)
+        hf_home_progress(f, activity);
     while ((request = first_request(activity)) != NULL && request->deadline_ms <= f->now_ms) {
         unsigned origin = request->origin;
         uint64_t number = request->number;

@@ -103,10 +103,11 @@ struct hf_peer {
     uint64_t acked[HF_WIRE_LANES];
     struct hf_list needs[HF_WIRE_LANES];
     struct hf_list relayed; /* what it was to do for others, youngest last */
-    unsigned relayed_count;
+    unsigned relayed_count, relayed_long; /* long: that may be under way themselves */
     struct hf_queue queue;
     char *partial; /* owned: a message that arrives in chunks */
     size_t partial_size, partial_whole;
+    uint64_t progress_ms; /* when a piece of one came last */
     uint8_t lane_in; /* the lane of the message being handled */
     struct hf_sync sync;
 };
@@ -131,12 +132,15 @@ struct hf_activity {        /* a record about which something is under way */
     bool outdated;          /* and what that peer grants is not to be taken any more */
     bool advancing, deciding;
     uint8_t asked_peer;
-    uint64_t asked_number, asked_ms, retry_ms;
+    uint64_t asked_number, asked_ms, retry_ms; /* asked_ms: or heard of it since */
+    uint64_t asked_travel_ms;                  /* how long the question may be under way */
     /* Home side. */
     struct hf_list requests;
     unsigned request_count;
     enum hf_home_step step;
-    uint64_t number; /* of the question under way */
+    uint64_t number;       /* of the question under way */
+    uint64_t travels_ms;   /* until when it may be under way */
+    uint64_t under_way_ms; /* when those who wait were told last that its answer is coming */
     uint64_t waiting[HF_RANK_NODES_MAX / 64];
     uint64_t holders[HF_RANK_NODES_MAX / 64]; /* who answered that they have a copy */
     bool known;                               /* every live node was asked */
@@ -289,6 +293,8 @@ void hf_owner_execute(struct hf_fabric *f, struct hf_fabric_record *record,
 /* Executes for another node; its RESULT follows when the backups have it. */
 void hf_owner_execute_for(struct hf_fabric *f, struct hf_fabric_record *record, unsigned origin,
                           const struct hf_wire_message *m);
+/* Copies of what it made are still on their way: who asked for it waits on. */
+void hf_owner_under_way(struct hf_fabric *f, struct hf_fabric_op *op);
 /* An operation of our own making has come to its end. */
 void hf_owner_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabric_status status);
 /* Ends one that the host held. */
@@ -361,6 +367,23 @@ void hf_operation_outdated(struct hf_fabric *f, struct hf_activity *activity, un
 void hf_operation_unlinked(struct hf_fabric *f, unsigned peer);
 void hf_operation_tick(struct hf_fabric *f);
 
+/* What the first of the parked ones was sent for is coming: they wait on. */
+void hf_operation_progress(struct hf_fabric *f, struct hf_activity *activity);
+
+/* patience.c: what is long takes its time */
+/* How long a message of so many bytes may be under way between two nodes; 0 for a short one. */
+uint64_t hf_patience_travel_ms(size_t size);
+/* How long until the last of the long messages for the peer has arrived. */
+uint64_t hf_patience_bulk_ms(const struct hf_fabric *f, unsigned peer);
+/* As hf_queue_send; tells how long the message may be under way: it is long, or stands behind a long
+ * one about the same record. */
+bool hf_patience_send(struct hf_fabric *f, unsigned peer, struct hf_wire_message *m,
+                      uint64_t *ret_travel_ms);
+/* The same over all hops of a write. */
+uint64_t hf_patience_hops_ms(size_t size);
+/* A piece of a long message has come from the peer. */
+void hf_patience_progress(struct hf_fabric *f, unsigned peer);
+
 /* activity.c */
 struct hf_activity *hf_activity_find(struct hf_fabric *f, struct hf_slice id, uint64_t hash);
 struct hf_activity *hf_activity_ensure(struct hf_fabric *f, struct hf_slice id, uint64_t hash);
@@ -379,6 +402,8 @@ void hf_home_answer(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
 void hf_home_advance(struct hf_fabric *f, struct hf_activity *activity);
 void hf_home_reconsider(struct hf_fabric *f);
 void hf_home_tick(struct hf_fabric *f);
+/* The answer that is waited for is coming, or the question is still under way. */
+void hf_home_progress(struct hf_fabric *f, struct hf_activity *activity);
 void hf_home_reply(struct hf_fabric *f, struct hf_slice id, unsigned origin, uint64_t number,
                    enum hf_fabric_status status);
 

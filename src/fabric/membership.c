@@ -342,6 +342,13 @@ static uint64_t heartbeat_ms(const struct hf_fabric *f)
     return ms < HF_FABRIC_HEARTBEAT_MS_MAX ? ms : HF_FABRIC_HEARTBEAT_MS_MAX;
 }
 
+/* A peer that is dead to us was heard since it last heard of us: it may count us when we say so. */
+static bool owes_answer(const struct hf_fabric *f, const struct hf_peer *p)
+{
+    return p->status == HF_PEER_DEAD && p->echo_ms != 0 && p->heard_ms >= p->beat_ms &&
+           f->now_ms - p->beat_ms >= HF_FABRIC_TICK_MS;
+}
+
 static void watch(struct hf_fabric *f, unsigned peer)
 {
     struct hf_peer *p = &f->peers[peer];
@@ -351,7 +358,7 @@ static void watch(struct hf_fabric *f, unsigned peer)
         hf_membership_dead(f, peer, false);
     if (!p->decided && f->now_ms - f->started_ms > HF_FABRIC_DEAD_MS)
         p->decided = true;
-    if (p->linked && f->now_ms - p->beat_ms >= heartbeat_ms(f))
+    if (p->linked && (f->now_ms - p->beat_ms >= heartbeat_ms(f) || owes_answer(f, p)))
         hf_membership_beat(f, peer);
 }
 

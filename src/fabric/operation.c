@@ -50,10 +50,11 @@ static void ask_home(struct hf_fabric *f, struct hf_activity *activity, struct h
     activity->outdated = false;
     activity->asked_peer = (uint8_t)home;
     activity->asked_ms = f->now_ms;
+    activity->asked_travel_ms = 0;
     m.bytes = op->request;
     if ((unsigned)home == f->self) {
         hf_home_request(f, f->self, &m);
-    } else if (!hf_queue_send(f, (unsigned)home, &m)) {
+    } else if (!hf_patience_send(f, (unsigned)home, &m, &activity->asked_travel_ms)) {
         activity->asked = false;
         activity->retry_ms = f->now_ms + HF_FABRIC_RETRY_MS;
     }
@@ -101,6 +102,7 @@ static void park(struct hf_fabric *f, struct hf_fabric_op *op)
     if (activity == NULL)
         return hf_operation_finish(f, op, HF_FABRIC_FULL);
     bool reads = op->flags & HF_FABRIC_READS;
+    op->parked_ms = f->now_ms;
     op->deadline_ms = f->now_ms + (reads ? HF_FABRIC_OPERATION_MS : HF_FABRIC_WRITE_MS);
     hf_list_push_back(&activity->parked, &op->node);
     hf_list_push_back(reads ? &f->waiting : &f->patient, &op->timed);
@@ -136,6 +138,8 @@ void hf_operation_result(struct hf_fabric *f, unsigned peer, const struct hf_wir
     struct hf_fabric_op *op = activity != NULL ? first_parked(activity) : NULL;
     if (op == NULL)
         return;
+    if (m->status == HF_FABRIC_UNDER_WAY)
+        return hf_operation_progress(f, activity);
     activity->asked = false;
     if (m->status == HF_FABRIC_RETRY) {
         activity->refused = peer != activity->asked_peer;
@@ -149,6 +153,21 @@ void hf_operation_result(struct hf_fabric *f, unsigned peer, const struct hf_wir
     hf_operation_finish(f, op, (enum hf_fabric_status)m->status);
     hf_operation_advance(f, activity);
     hf_activity_settle(f, activity);
+}
+
+/* The reads of one record wait for the same answer. */
+void hf_operation_progress(struct hf_fabric *f, struct hf_activity *activity)
+{
+    activity->asked_ms = f->now_ms;
+    HF_LIST_EACH(&activity->parked, node)
+    {
+        struct hf_fabric_op *op = hf_container_of(node, struct hf_fabric_op, node);
+        if (!(op->flags & HF_FABRIC_READS))
+            continue;
+        op->deadline_ms = f->now_ms + HF_FABRIC_OPERATION_MS;
+        hf_list_remove(&op->timed);
+        hf_list_push_back(&f->waiting, &op->timed);
+    }
 }
 
 /* Another home than the one we asked is about to decide: what that one may still grant us comes too
@@ -245,13 +264,34 @@ static void give_up(struct hf_fabric *f, struct hf_fabric_op *op)
 static void advance(struct hf_fabric *f, struct hf_activity *activity, unsigned argument)
 {
     struct hf_fabric_op *op = first_parked(activity);
-    bool lost =
-        activity->asked && op != NULL && activity->asked_ms + HF_FABRIC_ANSWER_MS <= f->now_ms;
+    bool lost = activity->asked && op != NULL &&
+                activity->asked_ms + activity->asked_travel_ms + HF_FABRIC_ANSWER_MS +
+                        hf_patience_hops_ms(op->request.size) <=
+                    f->now_ms;
     if (lost)
         return give_up(f, op);
     if (!activity->asked)
         hf_operation_advance(f, activity);
     hf_activity_settle(f, activity);
+}
+
+/* A long write is not given up before it can have travelled, nor a read whose question may still be
+ * under way. Looked at again, they stand behind those of the same patience. */
+static bool waits_on(struct hf_fabric *f, struct hf_fabric_op *op)
+{
+    const struct hf_activity *activity = hf_activity_find(f, op->id, op->hash);
+    bool reads = op->flags & HF_FABRIC_READS;
+    uint64_t end_ms = op->parked_ms + HF_FABRIC_WRITE_MS + hf_patience_hops_ms(op->request.size);
+    if (reads) /* those behind it wait for the same answer */
+        end_ms = activity != NULL && activity->asked
+                     ? activity->asked_ms + activity->asked_travel_ms
+                     : 0;
+    if (end_ms <= f->now_ms)
+        return false;
+    op->deadline_ms = f->now_ms + (reads ? HF_FABRIC_OPERATION_MS : HF_FABRIC_WRITE_MS);
+    hf_list_remove(&op->timed);
+    hf_list_push_back(reads ? &f->waiting : &f->patient, &op->timed);
+    return true;
 }
 
 static void expire(struct hf_fabric *f, struct hf_list *list)
@@ -260,7 +300,8 @@ static void expire(struct hf_fabric *f, struct hf_list *list)
         struct hf_fabric_op *op = hf_container_of(list->next, struct hf_fabric_op, timed);
         if (op->deadline_ms > f->now_ms)
             break;
-        give_up(f, op);
+        if (!waits_on(f, op))
+            give_up(f, op);
     }
 }
 

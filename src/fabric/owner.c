@@ -55,6 +55,12 @@ static void finish_remote(struct hf_fabric *f, struct made *made, enum hf_fabric
     free(made);
 }
 
+void hf_owner_under_way(struct hf_fabric *f, struct hf_fabric_op *op)
+{
+    if (op->flags & HF_OP_REMOTE)
+        hf_home_reply(f, op->id, op->origin, op->number, HF_FABRIC_UNDER_WAY);
+}
+
 void hf_owner_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabric_status status)
 {
     struct made *made = hf_container_of(op, struct made, op);

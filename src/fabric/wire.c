@@ -313,6 +313,17 @@ static enum hf_wire_verdict decode_fields(struct cursor *from, struct hf_wire_me
     return from->left > 0 ? HF_WIRE_LEFT_OVER : HF_WIRE_DONE;
 }
 
+bool hf_wire_begin(struct hf_slice beginning, struct hf_wire_message *ret_message)
+{
+    struct cursor from = {(char *)beginning.bytes, beginning.size, true, true};
+    get(&from, 4);
+    unsigned type = (unsigned)get(&from, 1);
+    if (!from.ok || hf_wire_name(type) == NULL)
+        return false;
+    *ret_message = (struct hf_wire_message){.type = (enum hf_wire_type)type};
+    return decode_fields(&from, ret_message) == HF_WIRE_DONE;
+}
+
 enum hf_wire_verdict hf_wire_decode(struct hf_slice input, size_t frame_max,
                                     struct hf_wire_message *ret_message, size_t *ret_used)
 {

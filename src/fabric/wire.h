@@ -81,6 +81,10 @@ enum hf_wire_verdict {
 enum hf_wire_verdict hf_wire_decode(struct hf_slice input, size_t frame_max,
                                     struct hf_wire_message *ret_message, size_t *ret_used);
 
+/* Reads the beginning of a frame whose rest is still to come: type and fields; BYTES is what is
+ * there of them. False when it does not reach so far. */
+bool hf_wire_begin(struct hf_slice beginning, struct hf_wire_message *ret_message);
+
 /* One entry of VERSIONS: what the sender knows of a record. */
 struct hf_wire_entry {
     struct hf_slice id;

@@ -1,0 +1,62 @@
+/* What is long takes its time. A wait that is counted in moments would give up what is still on its
+ * way, and ask for it once more; so who waits counts the bytes that he sent, and counts anew
+ * whenever he sees, or is told, that what he waits for is coming. */
+#include "fabric/internal.h"
+
+uint64_t hf_patience_travel_ms(size_t size)
+{
+    uint64_t ms = size > HF_WIRE_FRAME_MAX ? size / HF_FABRIC_BYTES_A_MS : 0;
+    return ms < HF_FABRIC_TRAVEL_MS_MAX ? ms : HF_FABRIC_TRAVEL_MS_MAX;
+}
+
+uint64_t hf_patience_hops_ms(size_t size)
+{
+    return HF_FABRIC_HOPS * hf_patience_travel_ms(size);
+}
+
+bool hf_patience_send(struct hf_fabric *f, unsigned peer, struct hf_wire_message *m,
+                      uint64_t *ret_travel_ms)
+{
+    const struct hf_queue *queue = &f->peers[peer].queue;
+    size_t before = queue->bulk_size;
+    bool sent = hf_queue_send(f, peer, m);
+    *ret_travel_ms = queue->bulk_size > before ? hf_patience_bulk_ms(f, peer) : 0;
+    return sent;
+}
+
+uint64_t hf_patience_bulk_ms(const struct hf_fabric *f, unsigned peer)
+{
+    return hf_patience_travel_ms(f->peers[peer].queue.bulk_size + HF_FABRIC_SOCKET_SIZE);
+}
+
+/* The peer lives and sends, and long messages come one after the other. */
+static void hear(struct hf_fabric *f, struct hf_activity *activity, unsigned peer)
+{
+    if (activity->asked && activity->asked_peer == peer)
+        hf_operation_progress(f, activity);
+    if (activity->step != HF_HOME_IDLE && activity->waiting[peer / 64] >> peer % 64 & 1)
+        hf_home_progress(f, activity);
+}
+
+/* An owner answers whom the home sent; the home was asked, not the owner. Whatever the owner sends
+ * about the record comes before its answer, if it is not the answer. */
+static void hear_owner(struct hf_fabric *f, unsigned peer)
+{
+    const struct hf_peer *p = &f->peers[peer];
+    struct hf_wire_message m;
+    if (!hf_wire_begin(hf_slice(p->partial, p->partial_size), &m) || m.id.size == 0)
+        return;
+    struct hf_activity *activity = hf_activity_find(f, m.id, hf_rank_hash(m.id));
+    if (activity != NULL && activity->asked)
+        hf_operation_progress(f, activity);
+}
+
+void hf_patience_progress(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_peer *p = &f->peers[peer];
+    if (p->progress_ms == f->now_ms)
+        return;
+    p->progress_ms = f->now_ms;
+    hear_owner(f, peer);
+    hf_activity_each(f, hear, peer);
+}
