@@ -223,7 +223,7 @@ static int open_door(struct hf_agent *agent, const struct doorway *doorway, unsi
     hf_address_format(doorway->bind, text);
     return fail(error, result, "%s:%u: %s: cannot listen on %s: %s%s", config->process->file,
                 doorway->line, doorway->key, text, strerror(-result),
-                result == -EADDRINUSE ? "; stop the other program or choose another port" : "");
+                hf_listen_advice(doorway->bind, result));
 }
 
 static int open_doors(struct hf_agent *agent, const struct hf_agent_fronts *fronts,

@@ -3,6 +3,7 @@
 #include "agent/connection.h"
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -84,16 +85,32 @@ static void set_timer(struct hf_connection *connection, uint64_t delay_ms)
     hf_timer_set(hf_loop_timers(loop), &connection->timer, hf_loop_now_ms(loop) + delay_ms);
 }
 
+/* How much longer the client may go on as it does; 0: it had its time. */
+static uint64_t patience_ms(const struct hf_connection *connection)
+{
+    uint64_t now_ms = hf_loop_now_ms(connection->door->loop), left_ms = UINT64_MAX;
+    uint64_t stalled_ms = now_ms - connection->sent_ms;
+    if (hf_bytes_size(&connection->out) > 0)
+        left_ms = stalled_ms < HF_DOOR_STALL_MS ? HF_DOOR_STALL_MS - stalled_ms : 0;
+    if (connection->begun_ms == 0)
+        return left_ms;
+    uint64_t since_ms = now_ms - connection->begun_ms;
+    uint64_t request_max_ms = connection->door->settings.request_ms;
+    uint64_t request_ms = since_ms < request_max_ms ? request_max_ms - since_ms : 0;
+    return request_ms < left_ms ? request_ms : left_ms;
+}
+
 static void expired(struct hf_timer *timer)
 {
     struct hf_connection *connection = hf_container_of(timer, struct hf_connection, timer);
-    uint64_t now_ms = hf_loop_now_ms(connection->door->loop);
-    uint64_t stalled_ms = now_ms - connection->sent_ms;
-    bool stalled = hf_bytes_size(&connection->out) > 0 && stalled_ms >= HF_DOOR_STALL_MS;
-    if (!connection->authenticated || stalled || connection->phase == HF_CONNECTION_DRAINING)
+    bool ending = connection->phase == HF_CONNECTION_DRAINING;
+    uint64_t left_ms = patience_ms(connection);
+    if (!ending && (!connection->authenticated || left_ms == 0))
+        connection->door->counts.overdue++;
+    if (ending || !connection->authenticated || left_ms == 0)
         hf_connection_close(connection);
-    else if (hf_bytes_size(&connection->out) > 0)
-        set_timer(connection, HF_DOOR_STALL_MS - stalled_ms);
+    else if (left_ms != UINT64_MAX)
+        set_timer(connection, left_ms);
 }
 
 /* ---- the socket ---- */
@@ -181,6 +198,7 @@ static void end_request(struct hf_connection *connection)
 {
     size_t have = hf_bytes_size(&connection->in);
     connection->drop = connection->used;
+    connection->begun_ms = 0;
     connection->needed = 1;
     connection->phase = HF_CONNECTION_FEEDING;
     connection->door->counts.requests++;
@@ -303,18 +321,33 @@ static void drain(struct hf_connection *connection)
     set_timer(connection, DRAIN_MS);
 }
 
+/* The client has to send the rest of a request. One that waits for its turn is whole. */
+static void note_part(struct hf_connection *connection)
+{
+    bool part = (hf_bytes_size(&connection->in) > 0 || connection->drop > 0) &&
+                !has_request(connection) && !is_full(connection);
+    if (!part)
+        connection->begun_ms = 0;
+    else if (connection->begun_ms == 0)
+        connection->begun_ms = hf_loop_now_ms(connection->door->loop);
+    if (part && !hf_timer_armed(&connection->timer))
+        set_timer(connection, connection->door->settings.request_ms);
+}
+
 /* Whether nothing is left to do, and how it ends. */
 static void end_if_over(struct hf_connection *connection)
 {
     bool sent = hf_bytes_size(&connection->out) == 0;
     bool idle = connection->phase == HF_CONNECTION_FEEDING && !has_request(connection) && sent;
     bool over = connection->read_ended || (connection->stopping && !connection->can_read);
-    if (connection->broken || (idle && over))
+    if (connection->broken || (idle && over)) {
         hf_connection_close(connection);
-    else if (connection->phase >= HF_CONNECTION_ENDING && sent)
+    } else if (connection->phase >= HF_CONNECTION_ENDING && sent) {
         drain(connection);
-    else if (connection->phase == HF_CONNECTION_FEEDING)
+    } else if (connection->phase == HF_CONNECTION_FEEDING) {
         hf_bytes_trim(&connection->door->pool, &connection->in, 0);
+        note_part(connection);
+    }
 }
 
 static void work(struct hf_connection *connection)
@@ -385,7 +418,17 @@ static void ready(struct hf_event *event, unsigned bits)
 static void refuse(struct hf_door *door, int fd)
 {
     struct hf_slice text = door->settings.front->too_many;
-    door->counts.refused++;
+    uint64_t now_ms = hf_loop_now_ms(door->loop);
+    if (door->counts.refused++ == 0 || now_ms >= door->told_ms + HF_DOOR_TOLD_MS) {
+        char bind[HF_ADDRESS_TEXT_MAX];
+        hf_address_format(&door->listener.address, bind);
+        door->told_ms = now_ms;
+        hf_warning("%s: %u clients are connected, as many as may be: others are told so and "
+                   "closed, %llu so far; let the application keep fewer connections, or raise "
+                   "LimitNOFILE= (ulimit -n) if that is what limits them",
+                   bind, door->settings.connections_max,
+                   (unsigned long long)door->counts.refused);
+    }
     /* the socket is new, so there is room for it; and there is nothing to do if there is not */
     (void)!send(fd, text.bytes, text.size, MSG_DONTWAIT | MSG_NOSIGNAL);
     close(fd);

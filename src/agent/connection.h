@@ -16,7 +16,7 @@ struct hf_door {
     struct hf_bytes_pool pool;
     struct hf_list open; /* connections */
     void *shared;        /* owned; the front end's */
-    uint64_t next_id;
+    uint64_t next_id, told_ms; /* when refused connections were logged */
     struct hf_front_counts counts;
     bool bound, listening, stopping;
     hf_door_emptied_fn emptied;
@@ -55,6 +55,7 @@ struct hf_connection {
     size_t used;      /* of the request under way */
     size_t drop;      /* still to come, of a request that is over */
     uint64_t sent_ms; /* since when output makes no progress */
+    uint64_t begun_ms; /* since when a part of a request is here; 0: none is */
     struct hf_timer timer;
     struct hf_locks locks;
     struct hf_reads reads;

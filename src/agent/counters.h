@@ -34,6 +34,7 @@
     X(front, opened, "holdfast_agent_connections_total", ",result=\"accepted\"",                   \
       "Client connections, by front end and result.", COUNTER)                                     \
     X(front, refused, "holdfast_agent_connections_total", ",result=\"refused\"", "", COUNTER)      \
+    X(front, overdue, "holdfast_agent_connections_total", ",result=\"overdue\"", "", COUNTER)      \
     X(front, forsaken, "holdfast_agent_connections_total", ",result=\"forsaken\"", "", COUNTER)    \
     X(front, requests, "holdfast_agent_requests_total", "", "Requests, by front end.", COUNTER)    \
     X(front, bytes_in, "holdfast_agent_received_bytes_total", "", "Bytes from clients.", COUNTER)  \

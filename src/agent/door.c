@@ -65,6 +65,8 @@ int hf_door_new(struct hf_loop *loop, const struct hf_door_settings *settings,
     }
     door->magic = DOOR_MAGIC;
     door->settings = *settings;
+    if (door->settings.request_ms == 0)
+        door->settings.request_ms = HF_DOOR_REQUEST_MS;
     door->loop = loop;
     door->shared = shared;
     door->counts.started_ms = hf_loop_now_ms(loop);

@@ -9,6 +9,8 @@
 enum {
     HF_DOOR_AUTH_MS = 10 * 1000,  /* a client must have authenticated by then */
     HF_DOOR_STALL_MS = 60 * 1000, /* a client that takes nothing of its output is given up */
+    HF_DOOR_REQUEST_MS = 60 * 1000, /* a request must be whole so long after its first byte */
+    HF_DOOR_TOLD_MS = 60 * 1000,    /* between two lines about refused connections */
     HF_DOOR_WAKING_MS = 200,      /* behind a stop of this process: see `shared` */
 };
 
@@ -18,6 +20,7 @@ struct hf_door_settings {
     struct hf_address bind;
     struct hf_slice password; /* empty: none; may be replaced by hf_door_set_password */
     unsigned connections_max;
+    uint32_t request_ms; /* a request's time to come entirely; 0: HF_DOOR_REQUEST_MS */
     /* Clients may go on at other agents. One that hung up while this process was stopped may have
      * done so: what it had asked for is not done any more, or it would come late over that. */
     bool shared;

@@ -116,6 +116,7 @@ const struct hf_address *hf_connection_peer(const struct hf_connection *connecti
 
 struct hf_front_counts {      /* of all connections of a front end */
     uint64_t opened, refused; /* refused: beyond the limit */
+    uint64_t overdue;         /* closed: no password in time, half a request, output not taken */
     uint64_t forsaken;        /* hung up while this process was stopped (door.h, `shared`) */
     uint64_t open;            /* now */
     uint64_t requests, bytes_in, bytes_out;

@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "fabric/hello.h"
 #include "fabric/links.h"
+#include "net/listener.h"
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -312,7 +313,7 @@ int hf_peering_open(struct hf_peering *peering, struct hf_sessions *sessions,
         hf_address_format(&configuration->peers[configuration->self].address, text);
         snprintf(told, HF_PEERING_TEXT_MAX, "peer: cannot listen on %s: %s%s", text,
                  strerror(-result),
-                 result == -EADDRINUSE ? "; stop the other program or choose another port" : "");
+                 hf_listen_advice(&configuration->peers[configuration->self].address, result));
         peering->sessions = NULL;
         return result;
     }

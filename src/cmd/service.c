@@ -1,4 +1,5 @@
 #include "cmd/service.h"
+#include "net/listener.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -46,6 +47,6 @@ bool hf_service_start_admin(const char *file, const struct hf_config *config,
     char text[HF_ADDRESS_TEXT_MAX];
     hf_address_format(&config->admin_bind, text);
     fprintf(stderr, "%s: admin.bind %s: %s%s\n", file, text, strerror(-result),
-            result == -EADDRINUSE ? "; stop the other program or choose another port" : "");
+            hf_listen_advice(&config->admin_bind, result));
     return false;
 }

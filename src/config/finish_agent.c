@@ -233,6 +233,31 @@ static void check_reach(struct hf_loader *loader, const char *key, const struct 
                        key);
 }
 
+/* What one address serves cannot be served at it twice. */
+static void check_own_addresses(struct hf_loader *loader)
+{
+    const struct hf_agent_draft *draft = &loader->agent;
+    const struct hf_yaml *agent = hf_yaml_get(loader->root, "agent");
+    static const struct hf_address none;
+    const struct {
+        const char *key;
+        const struct hf_address *address;
+        unsigned line;
+    } rows[] = {
+        {"redis", &draft->redis, hf_yaml_line(agent, "redis")},
+        {"memcached", &draft->memcached, hf_yaml_line(agent, "memcached")},
+        {"peer", draft->replicated ? &draft->peer : &none, hf_yaml_line(agent, "peer")},
+        {"admin", &draft->admin_bind, hf_yaml_line(loader->root, "admin")},
+    };
+    for (unsigned i = 1; i < sizeof(rows) / sizeof(rows[0]); i++)
+        for (unsigned j = 0; j < i; j++)
+            if (rows[i].address->size > 0 && !hf_loader_lacks_port(rows[i].address) &&
+                hf_address_equal(rows[i].address, rows[j].address))
+                hf_loader_tell(loader, rows[i].line,
+                               "'%s' has the address of '%s': give it one of its own", rows[i].key,
+                               rows[j].key);
+}
+
 struct hf_agent_config *hf_finish_agent(struct hf_loader *loader)
 {
     const struct hf_agent_draft *draft = &loader->agent;
@@ -256,6 +281,7 @@ struct hf_agent_config *hf_finish_agent(struct hf_loader *loader)
     finish_process(loader, config->process);
     check_reach(loader, "redis", &draft->redis);
     check_reach(loader, "memcached", &draft->memcached);
+    check_own_addresses(loader);
     hf_finish_external(loader, config);
     make_table(loader, config);
     if (draft->replicated)

@@ -42,7 +42,22 @@ static void read_addresses(struct hf_loader *loader, unsigned line, const struct
                            "'url' has '%.*s': write a numeric address and a port, [ADDRESS]:PORT "
                            "for IPv6: names are not looked up",
                            (int)host.size, host.bytes);
+        else if (hf_loader_lacks_port(address))
+            hf_loader_tell(loader, line, "'url' has port 0 in '%.*s': write the store's",
+                           (int)host.size, host.bytes);
     }
+}
+
+static void check_self(struct hf_loader *loader, unsigned line,
+                       const struct hf_agent_external *external)
+{
+    const struct hf_agent_draft *draft = &loader->agent;
+    for (unsigned i = 0; i < external->address_count; i++)
+        if (external->addresses[i].size > 0 &&
+            (hf_address_equal(&external->addresses[i], &draft->redis) ||
+             hf_address_equal(&external->addresses[i], &draft->memcached)))
+            hf_loader_tell(loader, line,
+                           "'url' is where this agent itself listens: write the store's address");
 }
 
 void hf_finish_external(struct hf_loader *loader, struct hf_agent_config *config)
@@ -51,11 +66,11 @@ void hf_finish_external(struct hf_loader *loader, struct hf_agent_config *config
     const struct hf_yaml *agent = hf_yaml_get(loader->root, "agent");
     struct hf_agent_external *external = &config->external;
     struct hf_store_url url;
-    unsigned line = hf_yaml_line(agent, "external");
     if (draft->external_url == NULL)
         return;
+    unsigned line = hf_yaml_line(hf_yaml_get(agent, "external"), "url");
     if (!draft->is_external) {
-        hf_loader_tell(loader, line,
+        hf_loader_tell(loader, hf_yaml_line(agent, "external"),
                        "'external' is of no use in this mode: add mode: external, or leave it out");
         return;
     }
@@ -69,4 +84,5 @@ void hf_finish_external(struct hf_loader *loader, struct hf_agent_config *config
     external->master = url.master;
     check_fronts(loader, line, url.kind);
     read_addresses(loader, line, &url, external);
+    check_self(loader, line, external);
 }

@@ -31,6 +31,27 @@ static void find_self(struct hf_loader *loader, struct hf_agent_config *config)
         snprintf(config->process->node, sizeof(config->process->node), "%s", name);
 }
 
+/* Where nobody can be reached, or somebody else. Our own entry: find_self. */
+static void check_others(struct hf_loader *loader, const struct hf_agent_replication *replication)
+{
+    const struct hf_yaml *node = loader->agent.peers->first;
+    for (unsigned i = 0; i < replication->peer_count; i++, node = node->next) {
+        const struct hf_address *address = &replication->peers[i].address;
+        if (hf_loader_lacks_port(address) || hf_address_is_any(address))
+            hf_loader_tell(loader, node->key_line,
+                           "'%s' is '%s', where nobody can be reached: write the address and the "
+                           "port that its 'peer' has",
+                           node->key, node->text);
+        for (unsigned j = 0; j < i; j++)
+            if (i != replication->self && j != replication->self &&
+                hf_address_equal(address, &replication->peers[j].address))
+                hf_loader_tell(loader, node->key_line,
+                               "'%s' has the address of '%s': write the one that its own 'peer' "
+                               "has",
+                               node->key, replication->peers[j].name);
+    }
+}
+
 static void check_addresses(struct hf_loader *loader,
                             const struct hf_agent_replication *replication)
 {
@@ -70,6 +91,7 @@ void hf_finish_peers(struct hf_loader *loader, struct hf_agent_config *config)
         (void)hf_address_parse(hf_slice_text(node->text), &peer->address);
     }
     find_self(loader, config);
+    check_others(loader, replication);
     check_addresses(loader, replication);
 }
 

@@ -32,6 +32,10 @@ static struct hf_agent_config *load(const char *text)
 #define AGENT(rest) "agent:\n  redis: 127.0.0.1:6380\n  memory: 64MiB\n" rest
 #define PEERS "  peers: {b: \"127.0.0.1:7402\", a: \"127.0.0.1:7401\", c: \"127.0.0.1:7403\"}\n"
 
+#define PEERS_ODD                                                                                  \
+    "  peers: {a: \"127.0.0.1:7401\", b: \"127.0.0.1:0\", c: \"127.0.0.1:7403\", d: "               \
+    "\"127.0.0.1:7403\"}\n"
+
 static void who_they_are_and_which_of_them_it_is(void **state)
 {
     struct hf_agent_config *config = load(AGENT("  peer: 127.0.0.1:7401\n" PEERS));
@@ -86,6 +90,28 @@ static void mistakes_are_told(void **state)
         {AGENT("  peer: 127.0.0.1:7401\n  peers: {a: \"127.0.0.1:7401\", b: \"10.0.0.2:7401\"}\n"),
          "5: 'b' is not on loopback and there is no 'peer_key_file': add peer_key_file: "
          "/etc/holdfast/peer.key\n"},
+        {AGENT("  peer: 127.0.0.1:7401\n" PEERS_ODD),
+         "5: 'b' is '127.0.0.1:0', where nobody can be reached: write the address and the port "
+         "that its 'peer' has\n"
+         "5: 'd' has the address of 'c': write the one that its own 'peer' has\n"},
+        {AGENT("  peer: 0.0.0.0:7401\n  peer_key_file: x\n"
+               "  peers: {a: \"0.0.0.0:7401\", b: \"127.0.0.1:7402\"}\n"),
+         "6: 'a' is '0.0.0.0:7401', where nobody can be reached: write the address and the port "
+         "that its 'peer' has\n"},
+        {AGENT("  peer: 127.0.0.1:6380\n  peers: {a: \"127.0.0.1:6380\", b: "
+               "\"127.0.0.1:7402\"}\n"),
+         "4: 'peer' has the address of 'redis': give it one of its own\n"},
+        {AGENT("  memcached: 127.0.0.1:6380\n") "admin: {bind: \"127.0.0.1:6380\"}\n",
+         "4: 'memcached' has the address of 'redis': give it one of its own\n"
+         "5: 'admin' has the address of 'redis': give it one of its own\n"
+         "5: 'admin' has the address of 'memcached': give it one of its own\n"},
+        {AGENT("  mode: external\n  external:\n    url: \"redis://127.0.0.1:6380/1\"\n"),
+         "6: 'url' is where this agent itself listens: write the store's address\n"},
+        {AGENT("  mode: external\n  external:\n    url: "
+               "\"redis+cluster://127.0.0.1:0,127.0.0.1:1?x=1\"\n"),
+         "6: 'url' has port 0 in '127.0.0.1:0': write the store's\n"
+         "6: 'url' has '127.0.0.1:1?x=1': write a numeric address and a port, [ADDRESS]:PORT for "
+         "IPv6: names are not looked up\n"},
         {AGENT("  peer: 127.0.0.1:7401\n  peers: {a: \"127.0.0.1:7401\"}\n"),
          "2: backups: 1 with 1 in 'peers': name at least 2 there, or write mode: local\n"},
     };
@@ -120,6 +146,10 @@ static void a_key_is_read_and_never_everybodys(void **state)
     write_key(path, "not a key", 0600);
     assert_null(load(text));
     assert_non_null(strstr(told, "is no peer key: write 64 hex digits"));
+    FILE *odd = fopen(path, "we");
+    assert_true(odd != NULL && fwrite("ab\0cd\n", 1, 6, odd) == 6 && fclose(odd) == 0);
+    assert_null(load(text));
+    assert_non_null(strstr(told, "has a zero byte in it: write text alone"));
     write_key(path, key, 0600);
     struct hf_agent_config *config = load(text);
     assert_string_equal(told, "");

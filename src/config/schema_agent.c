@@ -1,6 +1,7 @@
 /* The tables of an agent's file. */
 #include "config/loader.h"
 #include "proto/store_url.h"
+#include "store/memory.h"
 #include <errno.h>
 
 
@@ -147,7 +148,8 @@ static void check_replication(struct hf_loader *loader, const struct hf_yaml *no
     const char *name = agent->node_name;
     if (agent->peers != NULL && name != NULL && hf_yaml_get(agent->peers, name) == NULL)
         hf_loader_tell(loader, agent->peers->line,
-                       "'peers' does not name this node, '%s': add %s with the address of 'peer'",
+                       "'peers' does not name this node, '%.63s': add %.63s with the address of "
+                       "'peer'",
                        name, name);
     if (agent->peers != NULL && agent->peers->count <= (unsigned)agent->backups)
         hf_loader_tell(
@@ -274,7 +276,7 @@ static const struct hf_key agent_keys[] = {
     {.key = "tombstones", .type = &hf_type_mapping, .schema = &tombstones_schema,
      .example = "{strict: [\"sess:\"]}"},
     {.key = "memory", .type = &hf_type_size, HF_FIELD(struct hf_agent_draft, memory),
-     .low = HF_STORE_MEMORY_MIN, .high = 1ull << 46, .fallback = "1GiB", .example = "2GiB"},
+     .low = HF_STORE_MEMORY_MIN, .high = HF_MEMORY_ADDRESSES, .fallback = "1GiB", .example = "2GiB"},
     {.key = "when_full", .type = &hf_type_word, HF_FIELD(struct hf_agent_draft, when_full),
      .words = full_words, .fallback = "refuse", .example = "refuse"},
     {.key = "flush", .type = &hf_type_word, HF_FIELD(struct hf_agent_draft, flush),

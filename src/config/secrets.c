@@ -45,7 +45,7 @@ static int read_secret(const char *path, char out[SECRET_SIZE_MAX + 1])
     while (size > 0 && (out[size - 1] == '\n' || out[size - 1] == '\r' || out[size - 1] == ' '))
         size--;
     out[size] = '\0';
-    return 0;
+    return memchr(out, '\0', (size_t)size) != NULL ? -EILSEQ : 0;
 }
 
 /* What to do about a secret that cannot be read. */
@@ -56,6 +56,8 @@ static void tell_secret(struct hf_loader *loader, unsigned line, const char *pat
         hf_loader_tell(loader, line, "'%s' can be read by everyone: chmod 600 it", path);
     else if (rc == -EINVAL)
         hf_loader_tell(loader, line, "'%s' is no regular file: name one", path);
+    else if (rc == -EILSEQ)
+        hf_loader_tell(loader, line, "'%s' has a zero byte in it: write text alone", path);
     else if (rc == -EFBIG)
         hf_loader_tell(loader, line, "'%s' is larger than a secret (%d bytes): name another", path,
                        SECRET_SIZE_MAX);
@@ -152,7 +154,9 @@ void hf_secrets_load_agent(struct hf_loader *loader, struct hf_agent_config *con
                                      hf_yaml_line(agent, "password_file"), 1, "password");
     if (draft->external_password_file != NULL && config->external.url != NULL)
         config->external.password = load_word(loader, draft->external_password_file,
-                                              hf_yaml_line(agent, "external"), 1, "password");
+                                              hf_yaml_line(hf_yaml_get(agent, "external"),
+                                                           "password_file"),
+                                              1, "password");
     if (config->replication.on && draft->peer_key_file != NULL)
         load_peer_key(loader, hf_yaml_line(agent, "peer_key_file"), &config->replication);
 }

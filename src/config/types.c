@@ -19,7 +19,8 @@ const char *hf_type_scalar(struct hf_loader *loader, const struct hf_key *key,
     if (node->kind == HF_YAML_SCALAR && node->text[0] != '\0')
         return node->text;
     hf_loader_tell(loader, node->line, "'%s' is %s: write one value, such as %s: %s", key->key,
-                   hf_yaml_kind_word(node), key->key, key->example);
+                   node->kind == HF_YAML_SCALAR ? "empty" : hf_yaml_kind_word(node), key->key,
+                   key->example);
     return NULL;
 }
 

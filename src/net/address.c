@@ -201,6 +201,14 @@ bool hf_address_equal(const struct hf_address *a, const struct hf_address *b)
     return hf_slice_equal(local_path(a), local_path(b));
 }
 
+bool hf_address_is_any(const struct hf_address *address)
+{
+    if (address->size != 0 && address->any.sa_family == AF_INET)
+        return address->v4.sin_addr.s_addr == htonl(INADDR_ANY);
+    return address->size != 0 && address->any.sa_family == AF_INET6 &&
+           IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr);
+}
+
 /* False for a local address, which has no IP. */
 static bool ip_bytes(const struct hf_address *address, uint8_t out[16])
 {

@@ -26,6 +26,8 @@ size_t hf_address_format(const struct hf_address *address, char out[HF_ADDRESS_T
 /* The IP alone ("127.0.0.1", "::1"; an IPv4-mapped IPv6 as IPv4; "unix:" for a local one). */
 size_t hf_address_format_ip(const struct hf_address *address, char out[HF_ADDRESS_TEXT_MAX]);
 bool hf_address_equal(const struct hf_address *a, const struct hf_address *b);
+/* "0.0.0.0", "[::]", "*": where to listen, and no place that can be reached. */
+bool hf_address_is_any(const struct hf_address *address);
 
 struct hf_network { /* 10.0.0.0/8, ::1/128; IPv4 is kept as IPv4-mapped IPv6 */
     uint8_t bytes[16];

@@ -116,6 +116,25 @@ int hf_listen_alone(const struct hf_address *address)
     return fd < 0 ? fd : move_up(fd);
 }
 
+const char *hf_listen_advice(const struct hf_address *address, int error)
+{
+    bool local = address->any.sa_family == AF_UNIX;
+    switch (-error) {
+    case EADDRINUSE:
+        return local ? "; stop the other program, or remove what is there if it is no socket"
+                     : "; stop the other program or choose another port";
+    case EADDRNOTAVAIL:
+        return "; write an address of this machine";
+    case EACCES:
+        return local ? "; let this user write to the folder"
+                     : "; choose a port above 1023, or give the process CAP_NET_BIND_SERVICE";
+    case ENOENT:
+        return local ? "; make the folder first" : "";
+    default:
+        return "";
+    }
+}
+
 static void apply_pause(struct hf_listener *listener)
 {
     bool paused = listener->paused || hf_timer_armed(&listener->resume);

@@ -31,6 +31,9 @@ int hf_listen(const struct hf_address *address);
  * first of those it had is closed: who sees that and connects again is not taken in by the dying.
  */
 int hf_listen_alone(const struct hf_address *address);
+/* What to do about their negative errno, to follow it in a message: "; choose another port", or ""
+ * where there is nothing to say. */
+const char *hf_listen_advice(const struct hf_address *address, int error);
 /* Takes over fd, a listening non-blocking socket; on failure it stays the caller's. `accepted` may
  * pause or close the listener. 0 or negative errno. */
 int hf_listener_open(struct hf_listener *listener, struct hf_loop *loop, int fd,

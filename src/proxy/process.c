@@ -246,7 +246,7 @@ static int listen_for(struct hf_worker_update *update, const struct hf_config *o
             errno = -fd;
             return fail(error, "%s:%u: listener '%s' cannot listen on %s: %s%s", config->file,
                         listener->line, listener->name, text, strerror(-fd),
-                        fd == -EADDRINUSE ? "; stop the other program or choose another port" : "");
+                        hf_listen_advice(&listener->bind, fd));
         }
         update->fds[j] = fd;
     }
