@@ -197,6 +197,7 @@ struct hf_fabric {
         evicted[HF_FABRIC_BUCKETS / 8]; /* buckets of which the store dropped records for room */
     uint32_t outage;                    /* counts nodes that fell silent */
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
+    uint64_t sweep_ms, swept; /* when the next begins; records of the last */
     bool adopting, handed_over, left_behind;
     struct hf_survey survey;
     char *scratch; /* owned; a frame being built */

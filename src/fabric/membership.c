@@ -340,6 +340,15 @@ static uint64_t heartbeat_ms(const struct hf_fabric *f)
     return ms < HF_FABRIC_HEARTBEAT_MS_MAX ? ms : HF_FABRIC_HEARTBEAT_MS_MAX;
 }
 
+/* A peer hears from all nodes of a machine, whose clocks are one, in the same tick: it wakes up once
+ * for all of them. Each peer has its tick of the interval, so that the work is spread over it. */
+static bool beat_is_due(const struct hf_fabric *f, unsigned peer)
+{
+    uint64_t interval_ms = heartbeat_ms(f), shift_ms = (uint64_t)peer * HF_FABRIC_TICK_MS;
+    return (f->now_ms + shift_ms) / interval_ms !=
+           (f->peers[peer].beat_ms + shift_ms) / interval_ms;
+}
+
 static void watch(struct hf_fabric *f, unsigned peer)
 {
     struct hf_peer *p = &f->peers[peer];
@@ -349,7 +358,7 @@ static void watch(struct hf_fabric *f, unsigned peer)
         hf_membership_dead(f, peer, false);
     if (!p->decided && f->now_ms - f->started_ms > HF_FABRIC_DEAD_MS)
         p->decided = true;
-    if (p->linked && f->now_ms - p->beat_ms >= heartbeat_ms(f))
+    if (p->linked && beat_is_due(f, peer))
         hf_membership_beat(f, peer);
 }
 
