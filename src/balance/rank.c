@@ -100,8 +100,7 @@ static int best_of_rest(const struct hf_rank_walk *walk)
 
 int hf_rank_walk_next(struct hf_rank_walk *walk)
 {
-    int best =
-        walk->given < walk->first_count ? walk->first[walk->given++] : best_of_rest(walk);
+    int best = walk->given < walk->first_count ? walk->first[walk->given++] : best_of_rest(walk);
     if (best >= 0)
         walk->taken[best / 64] |= 1ull << best % 64;
     return best;

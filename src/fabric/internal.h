@@ -9,12 +9,11 @@ enum {
     HF_FABRIC_NOBODY = 0xffff,
     HF_FABRIC_GRANTER_BITS = 8,         /* of an epoch: who granted it */
     HF_FABRIC_BUCKETS = 1024,           /* of a digest */
-    HF_FABRIC_LISTED = 32,              /* records of one VERSIONS message */
     HF_FABRIC_SCAN = 2000,              /* records looked at in a tick, to adopt or hand over */
-    HF_FABRIC_SURVEY_WORK = 100 * 1000, /* of a tick: records times nodes and BASE; below 1 ms */
+    HF_FABRIC_SURVEY_WORK = 200 * 1000, /* of a tick: records times nodes and BASE; 1 to 2 ms */
     HF_FABRIC_SURVEY_BASE = 40,         /* what a record costs beside its rank, in nodes */
     HF_FABRIC_SYNC_BUSY_MS = 200,       /* who compares says so that often */
-    HF_FABRIC_ADOPTED = 256,            /* orphans adopted in a tick */
+    HF_FABRIC_ADOPTED = 512,            /* orphans adopted in a tick */
     HF_FABRIC_NODE_QUIET_MS = 2,        /* times nodes: without a change before all is compared, */
     HF_FABRIC_QUIET_MS_MAX = 1000,      /* or changes go on for that long */
     HF_FABRIC_NODE_JOIN_MS = 10,        /* times nodes: from one join of a node to its next */
@@ -81,7 +80,6 @@ struct hf_sync { /* both directions of one pair */
     uint64_t sums_view, sums_ms;  /* under that view, 0 = unknown, and when the walk ended */
     char *list;     /* owned: entries of the next VERSIONS */
     size_t list_size;
-    unsigned listed;
     unsigned pulls;
     uint64_t done_view; /* the peer has told all it held under this view */
 };
@@ -164,7 +162,7 @@ struct hf_ended {
 };
 
 struct hf_survey { /* a walk over the store for all peers that wait for it */
-    bool walking;
+    bool walking, full; /* full: somebody's list is, and is to be sent */
     uint64_t cursor, view;
     uint64_t began_ms, rest_ms; /* the walk began then; none begins before */
     unsigned left; /* records it may still look at before the next tick */

@@ -207,8 +207,9 @@ void hf_membership_rejoin(struct hf_fabric *f, enum hf_peer_status status)
     hf_membership_changed(f);
 }
 
-/* Whoever acts ends that at once. Who joins acts on nothing, and joins anew a while later: when many
- * are late because they compare, they would compare for ever. Till then it does not get ready. */
+/* Whoever acts ends that at once. Who joins acts on nothing, and joins anew a while later: when
+ * many are late because they compare, they would compare for ever. Till then it does not get ready.
+ */
 static void lapse(struct hf_fabric *f)
 {
     for (unsigned i = 0; i < f->rank->count; i++)
@@ -365,8 +366,9 @@ static void become_ready(struct hf_fabric *f)
     hf_membership_changed(f);
 }
 
-/* A peer hears from all nodes of a machine, whose clocks are one, in the same tick: it wakes up once
- * for all of them. Each peer has its tick of the interval, so that the work is spread over it. */
+/* A peer hears from all nodes of a machine, whose clocks are one, in the same tick: it wakes up
+ * once for all of them. Each peer has its tick of the interval, so that the work is spread over it.
+ */
 static bool beat_is_due(const struct hf_fabric *f, unsigned peer)
 {
     uint64_t interval_ms = heartbeat_ms(f), shift_ms = (uint64_t)peer * HF_FABRIC_TICK_MS;

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 
 enum {
-    LIST_BYTES = HF_FABRIC_LISTED * (HF_WIRE_ID_MAX + 17),
+    LIST_BYTES = 32 * 1024, /* of a VERSIONS message; it is looked at in one turn of its receiver */
+    ENTRY_BYTES_MAX = HF_WIRE_ID_MAX + 17,
     REST_MS_MAX = 200,
     SUMS_MS_MAX = 1000, /* what changed since differs, and is listed in vain */
 };
@@ -54,7 +55,6 @@ static void join_lists(struct hf_fabric *f, unsigned peer)
         return;
     s->list = s->list != NULL ? s->list : malloc(LIST_BYTES);
     s->lists = s->list != NULL;
-    s->listed = 0;
     s->list_size = 0;
 }
 
@@ -79,6 +79,12 @@ static bool begin(struct hf_fabric *f)
     return f->survey.walking;
 }
 
+/* No entry of any length would fit. */
+static bool is_full(const struct hf_sync *s)
+{
+    return s->lists && s->list_size + ENTRY_BYTES_MAX > LIST_BYTES;
+}
+
 static void list_record(struct hf_fabric *f, struct hf_sync *s,
                         const struct hf_fabric_record *record, unsigned bucket)
 {
@@ -87,9 +93,8 @@ static void list_record(struct hf_fabric *f, struct hf_sync *s,
         return;
     entry.id = f->store.id(f->store.user, record);
     entry.state = hf_record_state(record);
-    REQUIRE(s->listed < HF_FABRIC_LISTED);
     REQUIRE(hf_wire_put_entry(&entry, s->list, LIST_BYTES, &s->list_size));
-    s->listed++;
+    f->survey.full |= is_full(s);
 }
 
 /* The owner and those that are to hold it are all whom it concerns: the home is one of them. */
@@ -123,7 +128,6 @@ static void send_list(struct hf_fabric *f, unsigned peer, bool last)
     m.flags = last ? HF_SYNC_LAST : 0;
     s->step = last ? HF_SYNC_IDLE : HF_SYNC_LISTED;
     s->wanted |= !hf_queue_send(f, peer, &m);
-    s->listed = 0;
     s->list_size = 0;
     if (!last)
         return;
@@ -138,7 +142,7 @@ static bool held_up(struct hf_fabric *f)
     bool held = false;
     for (unsigned i = 0; i < f->rank->count; i++) {
         struct hf_sync *s = &f->peers[i].sync;
-        if (s->lists && s->step == HF_SYNC_LISTING && s->listed == HF_FABRIC_LISTED)
+        if (s->step == HF_SYNC_LISTING && is_full(s))
             send_list(f, i, false);
         held |= s->lists && s->step == HF_SYNC_LISTED;
     }
@@ -178,16 +182,6 @@ bool hf_survey_has_sums(const struct hf_fabric *f, unsigned peer)
     return s->sums_view == f->view && f->now_ms - s->sums_ms <= SUMS_MS_MAX;
 }
 
-static bool list_is_full(const struct hf_fabric *f)
-{
-    for (unsigned i = 0; i < f->rank->count; i++) {
-        const struct hf_sync *s = &f->peers[i].sync;
-        if (s->lists && s->listed == HF_FABRIC_LISTED)
-            return true;
-    }
-    return false;
-}
-
 void hf_survey_walk(struct hf_fabric *f)
 {
     if (f->survey.walking && f->survey.view != f->view)
@@ -195,14 +189,13 @@ void hf_survey_walk(struct hf_fabric *f)
     if (!f->survey.walking && !begin(f))
         return;
     while (f->survey.left > 0 && !held_up(f)) {
-        bool full = false;
-        while (f->survey.left > 0 && !full) {
+        f->survey.full = false;
+        while (f->survey.left > 0 && !f->survey.full) {
             struct hf_fabric_record *record = f->store.next(f->store.user, &f->survey.cursor);
             if (record == NULL)
                 return end(f);
             f->survey.left--;
             survey_one(f, record);
-            full = list_is_full(f);
         }
     }
 }

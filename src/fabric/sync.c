@@ -59,7 +59,8 @@ static bool again(const struct hf_fabric *f, struct hf_sync *s)
     return true;
 }
 
-/* Of many nodes that come or go at once each changes the view, under which all would be compared. */
+/* Of many nodes that come or go at once each changes the view, under which all would be compared.
+ */
 static bool quiet(const struct hf_fabric *f)
 {
     return f->now_ms - f->changed_ms >= (uint64_t)HF_FABRIC_NODE_QUIET_MS * f->rank->count ||
