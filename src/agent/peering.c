@@ -164,6 +164,12 @@ static void heed_proxies(struct hf_peering *peering, uint64_t now_ms)
                    : "this agent's server is drained no longer: it gets sessions again");
 }
 
+/* All agents of a machine tick at the same time: what they send each other then is read at once. */
+static uint64_t next_tick_ms(uint64_t now_ms)
+{
+    return now_ms - now_ms % HF_FABRIC_TICK_MS + HF_FABRIC_TICK_MS;
+}
+
 static void tick(struct hf_timer *timer)
 {
     struct hf_peering *peering = hf_container_of(timer, struct hf_peering, tick);
@@ -171,7 +177,7 @@ static void tick(struct hf_timer *timer)
     set_time(peering, now_ms);
     heed_proxies(peering, now_ms);
     hf_replicated_tick(peering->replicated, now_ms);
-    hf_timer_set(hf_loop_timers(peering->loop), timer, now_ms + HF_FABRIC_TICK_MS);
+    hf_timer_set(hf_loop_timers(peering->loop), timer, next_tick_ms(now_ms));
     if (peering->left == NULL)
         return;
     bool done = hf_fabric_left(hf_replicated_fabric(peering->replicated));

@@ -60,16 +60,34 @@ uint64_t hf_rank_hash(struct hf_slice id)
     return hf_hash64(id, ID_SEED);
 }
 
+/* Among the best so far, behind those that score as much. */
+static void keep(struct hf_rank_walk *walk, unsigned node)
+{
+    unsigned at = walk->first_count;
+    if (at == HF_RANK_FIRST)
+        at--;
+    else
+        walk->first_count++;
+    for (; at > 0 && walk->scores[walk->first[at - 1]] < walk->scores[node]; at--)
+        walk->first[at] = walk->first[at - 1];
+    walk->first[at] = (uint8_t)node;
+}
+
 void hf_rank_walk_init(struct hf_rank_walk *walk, const struct hf_rank *rank, uint64_t id_hash)
 {
     REQUIRE(rank->count > 0);
     walk->count = rank->count;
+    walk->first_count = walk->given = 0;
     memset(walk->taken, 0, sizeof(walk->taken));
-    for (unsigned i = 0; i < rank->count; i++)
+    for (unsigned i = 0; i < rank->count; i++) {
         walk->scores[i] = hf_hash_mix(rank->hashes[i], id_hash);
+        if (walk->first_count < HF_RANK_FIRST ||
+            walk->scores[i] > walk->scores[walk->first[HF_RANK_FIRST - 1]])
+            keep(walk, i);
+    }
 }
 
-int hf_rank_walk_next(struct hf_rank_walk *walk)
+static int best_of_rest(const struct hf_rank_walk *walk)
 {
     int best = -1;
     for (unsigned i = 0; i < walk->count; i++) {
@@ -77,6 +95,12 @@ int hf_rank_walk_next(struct hf_rank_walk *walk)
         if (!taken && (best < 0 || walk->scores[i] > walk->scores[best]))
             best = (int)i;
     }
+    return best;
+}
+
+int hf_rank_walk_next(struct hf_rank_walk *walk)
+{
+    int best = walk->given < walk->first_count ? walk->first[walk->given++] : best_of_rest(walk);
     if (best >= 0)
         walk->taken[best / 64] |= 1ull << best % 64;
     return best;

@@ -7,7 +7,10 @@
 #include "base/slice.h"
 #include <stdint.h>
 
-enum { HF_RANK_NODES_MAX = 128 };
+enum {
+    HF_RANK_NODES_MAX = 128,
+    HF_RANK_FIRST = 4, /* nodes of an order that are known when a walk begins */
+};
 
 struct hf_rank {
     unsigned count;
@@ -25,13 +28,14 @@ int hf_rank_number(const struct hf_rank *rank, struct hf_slice name);
 uint64_t hf_rank_hash(struct hf_slice id);
 
 struct hf_rank_walk { /* yields every node once, best first */
-    unsigned count;
+    unsigned count, first_count, given;
+    uint8_t first[HF_RANK_FIRST];
     uint64_t scores[HF_RANK_NODES_MAX];
     uint64_t taken[HF_RANK_NODES_MAX / 64];
 };
 
 void hf_rank_walk_init(struct hf_rank_walk *walk, const struct hf_rank *rank, uint64_t id_hash);
-/* The next node's number, or -1 after the last. O(nodes). */
+/* The next node's number, or -1 after the last. O(1) for the first few, then O(nodes). */
 int hf_rank_walk_next(struct hf_rank_walk *walk);
 /* The first `count` of the order; answers how many there were. */
 unsigned hf_rank_first(const struct hf_rank *rank, uint64_t id_hash, uint8_t *ret_numbers,

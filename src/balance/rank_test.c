@@ -1,4 +1,5 @@
 #include "balance/rank.h"
+#include "base/hash.h"
 #include "base/test.h"
 #include <errno.h>
 #include <stdio.h>
@@ -61,6 +62,25 @@ static void a_walk_yields_each_node_once(void **state)
             seen[node] = true;
         }
         assert_int_equal(hf_rank_walk_next(&walk), -1);
+    }
+}
+
+/* Whatever is known beforehand: no node before one that scores more. */
+static void a_walk_goes_by_the_scores(void **state)
+{
+    static const unsigned counts[] = {1, 2, HF_RANK_FIRST, HF_RANK_FIRST + 1, NODES};
+    for (unsigned at = 0; at < sizeof(counts) / sizeof(counts[0]); at++) {
+        struct hf_rank rank;
+        make_rank(&rank, counts[at]);
+        for (unsigned id = 0; id < 200; id++) {
+            struct hf_rank_walk walk;
+            hf_rank_walk_init(&walk, &rank, hf_hash_mix(id, at));
+            int before = hf_rank_walk_next(&walk), node;
+            while ((node = hf_rank_walk_next(&walk)) >= 0) {
+                assert_true(walk.scores[before] > walk.scores[node]);
+                before = node;
+            }
+        }
     }
 }
 
@@ -132,6 +152,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_order_of_the_list_does_not_matter),
         cmocka_unit_test(a_walk_yields_each_node_once),
+        cmocka_unit_test(a_walk_goes_by_the_scores),
         cmocka_unit_test(ids_spread_evenly),
         cmocka_unit_test(a_lost_node_moves_only_its_own),
         cmocka_unit_test(bad_lists_are_refused),

@@ -10,12 +10,14 @@ enum {
     HF_FABRIC_NOBODY = 0xffff,
     HF_FABRIC_GRANTER_BITS = 8,         /* of an epoch: who granted it */
     HF_FABRIC_BUCKETS = 1024,           /* of a digest */
-    HF_FABRIC_LISTED = 32,              /* records of one VERSIONS message */
     HF_FABRIC_SCAN = 2000,              /* records looked at in a tick, to adopt or hand over */
-    HF_FABRIC_SURVEY_WORK = 100 * 1000, /* of a tick: records times nodes and BASE; below 1 ms */
+    HF_FABRIC_SURVEY_WORK = 200 * 1000, /* of a tick: records times nodes and BASE; 1 to 2 ms */
     HF_FABRIC_SURVEY_BASE = 40,         /* what a record costs beside its rank, in nodes */
     HF_FABRIC_SYNC_BUSY_MS = 200,       /* who compares says so that often */
-    HF_FABRIC_ADOPTED = 256,            /* orphans adopted in a tick */
+    HF_FABRIC_ADOPTED = 512,            /* orphans adopted in a tick */
+    HF_FABRIC_NODE_QUIET_MS = 2,        /* times nodes: without a change before all is compared, */
+    HF_FABRIC_QUIET_MS_MAX = 1000,      /* or changes go on for that long */
+    HF_FABRIC_NODE_JOIN_MS = 10,        /* times nodes: from one join of a node to its next */
     HF_FABRIC_SYNC_RETRY_MS = 500,      /* a resync without progress begins anew */
     HF_FABRIC_SYNC_AGAIN_MS = 1000,     /* and a finished one is repeated after that, */
     HF_FABRIC_SYNC_AGAINS = 2,    /* so often: the two may have seen a change at different times */
@@ -77,11 +79,11 @@ struct hf_sync { /* both directions of one pair */
     uint64_t their_view, busy_ms;
     uint64_t *theirs; /* owned [BUCKETS]; allocated on first use, as the sums */
     /* What the walk that is under way does for the peer. */
-    bool summed, compares, lists;
-    uint64_t *sums; /* owned [BUCKETS] */
+    bool summed, adds, lists;
+    uint64_t *sums;               /* owned [BUCKETS]: what we hold that concerns the pair, */
+    uint64_t sums_view, sums_ms;  /* under that view, 0 = unknown, and when the walk ended */
     char *list;     /* owned: entries of the next VERSIONS */
     size_t list_size;
-    unsigned listed;
     unsigned pulls;
     uint64_t done_view; /* the peer has told all it held under this view */
 };
@@ -169,8 +171,9 @@ struct hf_ended {
 };
 
 struct hf_survey { /* a walk over the store for all peers that wait for it */
-    bool walking;
+    bool walking, full; /* full: somebody's list is, and is to be sent */
     uint64_t cursor, view;
+    uint64_t began_ms, rest_ms; /* the walk began then; none begins before */
     unsigned left; /* records it may still look at before the next tick */
 };
 
@@ -206,6 +209,11 @@ struct hf_fabric {
         evicted[HF_FABRIC_BUCKETS / 8]; /* buckets of which the store dropped records for room */
     uint32_t outage;                    /* counts nodes that fell silent */
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
+    uint64_t changed_ms, restless_ms; /* the last change of who lives or is linked; the first of
+                                         those that followed each other closely */
+    uint64_t joined_ms, beats_ms;     /* when it joined anew; when all were told of a change */
+    bool joins_anew, beats;           /* is to, when it is not too soon */
+    uint64_t sweep_ms, swept; /* when the next begins; records of the last */
     bool adopting, handed_over, left_behind;
     bool drains;  /* we own as little as we can */
     bool offered; /* in the present round something was */
@@ -474,6 +482,8 @@ void hf_sync_compared(struct hf_fabric *f, unsigned peer);
 void hf_survey_tick(struct hf_fabric *f);
 /* Goes on with what is left for this tick. */
 void hf_survey_walk(struct hf_fabric *f);
+/* The sums of what we hold are those of a walk under the present view, and not old. */
+bool hf_survey_has_sums(const struct hf_fabric *f, unsigned peer);
 void hf_survey_leave(struct hf_sync *sync);
 
 /* upkeep.c */

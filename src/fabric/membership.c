@@ -2,6 +2,8 @@
 #include "base/hash.h"
 #include "fabric/internal.h"
 
+enum { BEATS_A_HEARTBEAT = 4 }; /* of those that tell all of a change, at most */
+
 bool hf_membership_alive(const struct hf_fabric *f, unsigned node)
 {
     if (node == f->self)
@@ -133,8 +135,23 @@ void hf_membership_changed(struct hf_fabric *f)
     f->changed = true;
 }
 
+/* As many a second as 32 nodes send, until a lease allows no fewer: on each machine they cost what
+ * the number of nodes is, and on one machine that holds many nodes its square. */
+static uint64_t heartbeat_ms(const struct hf_fabric *f)
+{
+    uint64_t ms = (uint64_t)HF_FABRIC_HEARTBEAT_MS * f->rank->count / HF_FABRIC_HEARTBEAT_NODES;
+    if (ms < HF_FABRIC_HEARTBEAT_MS)
+        return HF_FABRIC_HEARTBEAT_MS;
+    return ms < HF_FABRIC_HEARTBEAT_MS_MAX ? ms : HF_FABRIC_HEARTBEAT_MS_MAX;
+}
+
+/* Whoever lives has changed. Of many changes at once all are told together. */
 static void beat_all(struct hf_fabric *f)
 {
+    if (!f->beats || f->now_ms - f->beats_ms < heartbeat_ms(f) / BEATS_A_HEARTBEAT)
+        return;
+    f->beats = false;
+    f->beats_ms = f->now_ms;
     for (unsigned i = 0; i < f->rank->count; i++)
         if (i != f->self && f->peers[i].linked)
             hf_membership_beat(f, i);
@@ -144,7 +161,7 @@ void hf_membership_settle(struct hf_fabric *f)
 {
     while (f->changed) {
         f->changed = false;
-        beat_all(f);
+        f->beats = true;
         f->adopting = true;
         f->adopt_cursor = 0;
         hf_sync_wanted(f);
@@ -165,6 +182,8 @@ void hf_membership_dead(struct hf_fabric *f, unsigned peer, bool gone)
     p->status = HF_PEER_DEAD;
     f->outage += !gone;
     p->ready_incarnation = 0;
+    if (p->linked)
+        hf_membership_beat(f, peer); /* it is counted no longer */
     hf_membership_changed(f); /* first: what follows may decide, and must not take the old view */
     hf_sync_unlinked(f, peer);
     hf_copies_unlinked(f, peer);
@@ -176,6 +195,8 @@ void hf_membership_dead(struct hf_fabric *f, unsigned peer, bool gone)
 void hf_membership_rejoin(struct hf_fabric *f, enum hf_peer_status status)
 {
     hf_copies_lapsed(f);
+    f->joins_anew = false;
+    f->joined_ms = f->now_ms;
     f->status = status;
     f->incarnation++;
     f->generation = (uint16_t)((f->generation + 1) % HF_FABRIC_GENERATIONS);
@@ -186,13 +207,28 @@ void hf_membership_rejoin(struct hf_fabric *f, enum hf_peer_status status)
     hf_membership_changed(f);
 }
 
+/* Whoever acts ends that at once. Who joins acts on nothing, and joins anew a while later: when
+ * many are late because they compare, they would compare for ever. Till then it does not get ready.
+ */
 static void lapse(struct hf_fabric *f)
 {
-    f->counts.lapses++;
     for (unsigned i = 0; i < f->rank->count; i++)
         if (f->peers[i].lease_ms <= f->now_ms)
             f->peers[i].lease_ms = 0; /* told once */
+    if (f->status == HF_PEER_SYNCING) {
+        f->joins_anew = true;
+        return;
+    }
+    f->counts.lapses++;
     hf_membership_rejoin(f, f->status == HF_PEER_LEAVING ? HF_PEER_LEAVING : HF_PEER_SYNCING);
+}
+
+static void join_anew(struct hf_fabric *f)
+{
+    if (f->now_ms - f->joined_ms < (uint64_t)HF_FABRIC_NODE_JOIN_MS * f->rank->count)
+        return;
+    f->counts.lapses++;
+    hf_membership_rejoin(f, HF_PEER_SYNCING);
 }
 
 /* Two sides that went on apart meet again: the smaller one joins the other. */
@@ -332,14 +368,14 @@ static void become_ready(struct hf_fabric *f)
     hf_membership_changed(f);
 }
 
-/* As many a second as 32 nodes send, until a lease allows no fewer: on each machine they cost what
- * the number of nodes is, and on one machine that holds many nodes its square. */
-static uint64_t heartbeat_ms(const struct hf_fabric *f)
+/* A peer hears from all nodes of a machine, whose clocks are one, in the same tick: it wakes up
+ * once for all of them. Each peer has its tick of the interval, so that the work is spread over it.
+ */
+static bool beat_is_due(const struct hf_fabric *f, unsigned peer)
 {
-    uint64_t ms = (uint64_t)HF_FABRIC_HEARTBEAT_MS * f->rank->count / HF_FABRIC_HEARTBEAT_NODES;
-    if (ms < HF_FABRIC_HEARTBEAT_MS)
-        return HF_FABRIC_HEARTBEAT_MS;
-    return ms < HF_FABRIC_HEARTBEAT_MS_MAX ? ms : HF_FABRIC_HEARTBEAT_MS_MAX;
+    uint64_t interval_ms = heartbeat_ms(f), shift_ms = (uint64_t)peer * HF_FABRIC_TICK_MS;
+    return (f->now_ms + shift_ms) / interval_ms !=
+           (f->peers[peer].beat_ms + shift_ms) / interval_ms;
 }
 
 /* A peer that is dead to us was heard since it last heard of us: it may count us when we say so. */
@@ -358,7 +394,7 @@ static void watch(struct hf_fabric *f, unsigned peer)
         hf_membership_dead(f, peer, false);
     if (!p->decided && f->now_ms - f->started_ms > HF_FABRIC_DEAD_MS)
         p->decided = true;
-    if (p->linked && (f->now_ms - p->beat_ms >= heartbeat_ms(f) || owes_answer(f, p)))
+    if (p->linked && (beat_is_due(f, peer) || owes_answer(f, p)))
         hf_membership_beat(f, peer);
 }
 
@@ -375,6 +411,9 @@ void hf_membership_tick(struct hf_fabric *f)
             watch(f, i);
     if (f->status == HF_PEER_READY && !hf_membership_quorum(f))
         lapse(f); /* the others may have gone on without us */
-    if (f->status == HF_PEER_SYNCING && hf_membership_quorum(f))
+    if (f->status == HF_PEER_SYNCING && f->joins_anew)
+        join_anew(f);
+    if (f->status == HF_PEER_SYNCING && !f->joins_anew && hf_membership_quorum(f))
         become_ready(f);
+    beat_all(f);
 }

@@ -1,9 +1,16 @@
 /* One walk over the store serves every peer that waits for sums or for a list, a bounded piece at
- * each tick. Who comes to wait in the middle of a walk is served by the next one. */
+ * each tick. Who comes to wait in the middle of a walk is served by the next one. A walk for one
+ * peer's sums makes those of all, so that a digest that comes later is compared at once: what was
+ * the same here before is known here still. */
 #include "fabric/internal.h"
 #include <stdlib.h>
 
-enum { LIST_BYTES = HF_FABRIC_LISTED * (HF_WIRE_ID_MAX + 17) };
+enum {
+    LIST_BYTES = 32 * 1024, /* of a VERSIONS message; it is looked at in one turn of its receiver */
+    ENTRY_BYTES_MAX = HF_WIRE_ID_MAX + 17,
+    REST_MS_MAX = 200,
+    SUMS_MS_MAX = 1000, /* what changed since differs, and is listed in vain */
+};
 
 /* Records looked at in a tick: ranking one costs as much as there are nodes. */
 static unsigned records_of_a_tick(const struct hf_fabric *f)
@@ -26,35 +33,56 @@ static bool ensure(uint64_t **sums)
     return *sums != NULL;
 }
 
-static void join(struct hf_fabric *f, unsigned peer)
+static bool wants_sums(const struct hf_fabric *f, unsigned peer)
+{
+    const struct hf_sync *s = &f->peers[peer].sync;
+    return waits(f, peer) && (s->step == HF_SYNC_SUMMING || s->comparing);
+}
+
+static void join_sums(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
-    bool waiting = waits(f, peer);
-    s->summed = s->lists = s->compares = false;
-    if (waiting && (s->step == HF_SYNC_SUMMING || s->comparing) && ensure(&s->sums)) {
-        s->summed = s->step == HF_SYNC_SUMMING;
-        s->compares = s->comparing;
-    }
-    if (!waiting || s->step != HF_SYNC_LISTING)
+    s->adds = waits(f, peer) && ensure(&s->sums);
+    s->summed = s->adds && s->step == HF_SYNC_SUMMING;
+    s->sums_view = 0;
+}
+
+static void join_lists(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    s->lists = false;
+    if (!waits(f, peer) || s->step != HF_SYNC_LISTING)
         return;
     s->list = s->list != NULL ? s->list : malloc(LIST_BYTES);
     s->lists = s->list != NULL;
-    s->listed = 0;
     s->list_size = 0;
 }
 
 static bool begin(struct hf_fabric *f)
 {
-    bool any = false;
+    bool sums = false, lists = false;
+    if (f->now_ms < f->survey.rest_ms)
+        return false;
+    for (unsigned i = 0; i < f->rank->count; i++)
+        sums |= wants_sums(f, i);
     for (unsigned i = 0; i < f->rank->count; i++) {
-        const struct hf_sync *s = &f->peers[i].sync;
-        join(f, i);
-        any |= s->summed || s->compares || s->lists;
+        f->peers[i].sync.adds = f->peers[i].sync.summed = false;
+        if (sums)
+            join_sums(f, i);
+        join_lists(f, i);
+        lists |= f->peers[i].sync.lists;
     }
-    f->survey.walking = any;
+    f->survey.walking = sums || lists;
     f->survey.view = f->view;
     f->survey.cursor = 0;
-    return any;
+    f->survey.began_ms = f->now_ms;
+    return f->survey.walking;
+}
+
+/* No entry of any length would fit. */
+static bool is_full(const struct hf_sync *s)
+{
+    return s->lists && s->list_size + ENTRY_BYTES_MAX > LIST_BYTES;
 }
 
 static void list_record(struct hf_fabric *f, struct hf_sync *s,
@@ -65,9 +93,8 @@ static void list_record(struct hf_fabric *f, struct hf_sync *s,
         return;
     entry.id = f->store.id(f->store.user, record);
     entry.state = hf_record_state(record);
-    REQUIRE(s->listed < HF_FABRIC_LISTED);
     REQUIRE(hf_wire_put_entry(&entry, s->list, LIST_BYTES, &s->list_size));
-    s->listed++;
+    f->survey.full |= is_full(s);
 }
 
 /* The owner and those that are to hold it are all whom it concerns: the home is one of them. */
@@ -86,7 +113,7 @@ static void survey_one(struct hf_fabric *f, const struct hf_fabric_record *recor
                          : hf_digest_of(hash, record->state == HF_RECORD_TOMB, record->version);
     for (unsigned i = 0; i < count; i++) {
         struct hf_sync *s = &f->peers[concerned[i]].sync;
-        if (s->summed || s->compares)
+        if (s->adds)
             s->sums[bucket] += share;
         if (s->lists)
             list_record(f, s, record, bucket);
@@ -101,7 +128,6 @@ static void send_list(struct hf_fabric *f, unsigned peer, bool last)
     m.flags = last ? HF_SYNC_LAST : 0;
     s->step = last ? HF_SYNC_IDLE : HF_SYNC_LISTED;
     s->wanted |= !hf_queue_send(f, peer, &m);
-    s->listed = 0;
     s->list_size = 0;
     if (!last)
         return;
@@ -116,36 +142,44 @@ static bool held_up(struct hf_fabric *f)
     bool held = false;
     for (unsigned i = 0; i < f->rank->count; i++) {
         struct hf_sync *s = &f->peers[i].sync;
-        if (s->lists && s->step == HF_SYNC_LISTING && s->listed == HF_FABRIC_LISTED)
+        if (s->step == HF_SYNC_LISTING && is_full(s))
             send_list(f, i, false);
         held |= s->lists && s->step == HF_SYNC_LISTED;
     }
     return held;
 }
 
+/* As long as it took, so that of many peers more wait for the next. */
+static void rest(struct hf_fabric *f)
+{
+    uint64_t took_ms = f->now_ms - f->survey.began_ms;
+    f->survey.rest_ms = f->now_ms + (took_ms < REST_MS_MAX ? took_ms : REST_MS_MAX);
+}
+
 static void end(struct hf_fabric *f)
 {
     f->survey.walking = false;
+    rest(f);
     for (unsigned i = 0; i < f->rank->count; i++) {
         struct hf_sync *s = &f->peers[i].sync;
+        if (s->adds) {
+            s->sums_view = f->survey.view;
+            s->sums_ms = f->now_ms;
+        }
         if (s->summed)
             hf_sync_summed(f, i);
-        if (s->compares)
+        if (s->adds && s->comparing)
             hf_sync_compared(f, i);
         if (s->lists)
             send_list(f, i, true);
-        s->summed = s->compares = false;
+        s->summed = s->adds = false;
     }
 }
 
-static bool list_is_full(const struct hf_fabric *f)
+bool hf_survey_has_sums(const struct hf_fabric *f, unsigned peer)
 {
-    for (unsigned i = 0; i < f->rank->count; i++) {
-        const struct hf_sync *s = &f->peers[i].sync;
-        if (s->lists && s->listed == HF_FABRIC_LISTED)
-            return true;
-    }
-    return false;
+    const struct hf_sync *s = &f->peers[peer].sync;
+    return s->sums_view == f->view && f->now_ms - s->sums_ms <= SUMS_MS_MAX;
 }
 
 void hf_survey_walk(struct hf_fabric *f)
@@ -155,14 +189,13 @@ void hf_survey_walk(struct hf_fabric *f)
     if (!f->survey.walking && !begin(f))
         return;
     while (f->survey.left > 0 && !held_up(f)) {
-        bool full = false;
-        while (f->survey.left > 0 && !full) {
+        f->survey.full = false;
+        while (f->survey.left > 0 && !f->survey.full) {
             struct hf_fabric_record *record = f->store.next(f->store.user, &f->survey.cursor);
             if (record == NULL)
                 return end(f);
             f->survey.left--;
             survey_one(f, record);
-            full = list_is_full(f);
         }
     }
 }
@@ -175,7 +208,8 @@ void hf_survey_tick(struct hf_fabric *f)
 
 void hf_survey_leave(struct hf_sync *s)
 {
-    s->summed = s->compares = s->lists = false;
+    s->summed = s->adds = s->lists = false;
+    s->sums_view = 0;
     free(s->list);
     s->list = NULL;
 }

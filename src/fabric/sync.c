@@ -59,12 +59,21 @@ static bool again(const struct hf_fabric *f, struct hf_sync *s)
     return true;
 }
 
+/* Of many nodes that come or go at once each changes the view, under which all would be compared.
+ */
+static bool quiet(const struct hf_fabric *f)
+{
+    return f->now_ms - f->changed_ms >= (uint64_t)HF_FABRIC_NODE_QUIET_MS * f->rank->count ||
+           f->now_ms - f->restless_ms >= HF_FABRIC_QUIET_MS_MAX;
+}
+
 static void tell(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
     s->wanted |= again(f, s);
     bool stuck = s->step != HF_SYNC_IDLE && f->now_ms - s->progress_ms > HF_FABRIC_SYNC_RETRY_MS;
-    if (stuck || (s->wanted && (s->step == HF_SYNC_IDLE || s->view != f->view)))
+    bool starts = s->wanted && (s->step == HF_SYNC_IDLE || s->view != f->view);
+    if ((stuck || starts) && quiet(f))
         begin(f, s);
     if (s->step == HF_SYNC_SUMMING || s->step == HF_SYNC_LISTING)
         s->progress_ms = f->now_ms;
@@ -84,12 +93,12 @@ void hf_sync_digest(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
     while (hf_wire_get_sum(&bytes, &bucket, &sum))
         if (bucket < HF_FABRIC_BUCKETS)
             s->theirs[bucket] = sum;
-    if (!s->comparing || s->their_view != m->view)
-        s->compares = false; /* by the next walk; the one under way began before */
     s->comparing = true;
     s->their_view = m->view;
     s->busy_ms = f->now_ms;
     s->pulls = 0;
+    if (hf_survey_has_sums(f, peer))
+        hf_sync_compared(f, peer);
 }
 
 void hf_sync_compared(struct hf_fabric *f, unsigned peer)
@@ -256,6 +265,9 @@ void hf_sync_pulled(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
 
 void hf_sync_wanted(struct hf_fabric *f)
 {
+    if (quiet(f))
+        f->restless_ms = f->now_ms;
+    f->changed_ms = f->now_ms;
     for (unsigned i = 0; i < f->rank->count; i++) {
         struct hf_sync *s = &f->peers[i].sync;
         if (i == f->self || !hf_membership_alive(f, i))

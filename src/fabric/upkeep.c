@@ -4,7 +4,13 @@
 
 _Static_assert((int)HF_FABRIC_GRACE_MS > (int)HF_DEADLINE_SLACK_MS_MAX,
                "no copy is forgotten while its owner may have moved the deadline in silence");
-enum { SWEPT = 200 }; /* records looked at for their deadlines in a tick */
+enum {
+    /* Of a sweep, in records times nodes and BASE: ranking one costs as much as there are nodes. */
+    SWEEP_TICK_WORK = 10 * 1000,
+    SWEEP_MS_WORK = 100, /* on average, as long as it gets round in SWEEP_MS_MAX */
+    SWEEP_MS_MIN = 1000, /* from the start of one to the next */
+    SWEEP_MS_MAX = 30 * 1000,
+};
 
 void hf_fabric_dropped(struct hf_fabric *f, struct hf_slice id, enum hf_record_state state,
                        struct hf_version version, bool expired)
@@ -47,12 +53,32 @@ static void sweep_one(struct hf_fabric *f, struct hf_fabric_record *record)
     }
 }
 
+static unsigned work_of_one(const struct hf_fabric *f)
+{
+    return f->rank->count + HF_FABRIC_SURVEY_BASE;
+}
+
+static void begin_sweep(struct hf_fabric *f)
+{
+    uint64_t wait_ms = f->swept * work_of_one(f) / SWEEP_MS_WORK;
+    wait_ms = wait_ms < SWEEP_MS_MAX ? wait_ms : SWEEP_MS_MAX;
+    f->sweep_ms = f->now_ms + (wait_ms > SWEEP_MS_MIN ? wait_ms : SWEEP_MS_MIN);
+    f->swept = 0;
+}
+
+/* Nothing waits for it: whoever reads looks at the deadline, and what is astray costs room alone. So
+ * it takes the less time the more there is to look at. */
 void hf_upkeep_sweep(struct hf_fabric *f)
 {
-    for (unsigned i = 0; i < SWEPT; i++) {
+    if (f->sweep_cursor == 0 && f->now_ms < f->sweep_ms)
+        return;
+    if (f->sweep_cursor == 0)
+        begin_sweep(f);
+    for (unsigned i = 0; i < SWEEP_TICK_WORK / work_of_one(f); i++) {
         struct hf_fabric_record *record = f->store.next(f->store.user, &f->sweep_cursor);
         if (record == NULL)
             return;
+        f->swept++;
         sweep_one(f, record);
     }
 }
