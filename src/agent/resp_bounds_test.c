@@ -58,13 +58,13 @@ enum { KEYED = sizeof(keyed) / sizeof(keyed[0]) };
 static void test_unsure_is_never_a_miss(void **state)
 {
     for (int slow = 0; slow < 2; slow++) {
-        start(false, NULL);
+        hf_resp_rows_start(false, NULL);
         rig.slow = slow;
         for (size_t i = 0; i < KEYED; i++) {
             rig.forced = HF_OPERATION_UNSURE;
-            check(keyed[i], TRY_AGAIN);
+            hf_resp_rows_check(keyed[i], TRY_AGAIN);
         }
-        stop();
+        hf_resp_rows_stop();
     }
 }
 
@@ -75,13 +75,13 @@ static void test_unsure_in_the_middle(void **state)
                                           "RENAME k l", "RENAMENX k l", "WATCH k l"};
     for (size_t i = 0; i < sizeof(several) / sizeof(several[0]); i++) {
         for (int slow = 0; slow < 2; slow++) {
-            start(false, NULL);
-            check("SET k v", OK);
+            hf_resp_rows_start(false, NULL);
+            hf_resp_rows_check("SET k v", OK);
             rig.slow = slow;
             rig.forced = HF_OPERATION_UNSURE;
             rig.forced_after = 1;
-            check(several[i], TRY_AGAIN);
-            stop();
+            hf_resp_rows_check(several[i], TRY_AGAIN);
+            hf_resp_rows_stop();
         }
     }
 }
@@ -133,47 +133,47 @@ static const struct {
 
 static void test_failures(void **state)
 {
-    start(false, NULL);
+    hf_resp_rows_start(false, NULL);
     for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
         rig.forced = failures[i].status;
-        check(failures[i].line, failures[i].reply);
+        hf_resp_rows_check(failures[i].line, failures[i].reply);
     }
-    stop();
+    hf_resp_rows_stop();
 }
 
 static void test_late_write_of_a_session_that_is_over(void **state)
 {
-    start(false, NULL);
-    check("SET once:1 v", OK);
-    check("DEL once:1", ":1\r\n");
-    check("SET once:1 v", OK);
-    check("GET once:1", NIL);
-    check("SET once:1 v NX", NIL);
-    check("HSET once:1 f v", ":1\r\n");
-    check("HGETALL once:1", "*0\r\n");
-    check("SET sess_1 v", OK);
-    check("DEL sess_1", ":1\r\n");
-    check("SET sess_1 v", OK);
-    check("GET sess_1", "$1\r\nv\r\n");
-    stop();
+    hf_resp_rows_start(false, NULL);
+    hf_resp_rows_check("SET once:1 v", OK);
+    hf_resp_rows_check("DEL once:1", ":1\r\n");
+    hf_resp_rows_check("SET once:1 v", OK);
+    hf_resp_rows_check("GET once:1", NIL);
+    hf_resp_rows_check("SET once:1 v NX", NIL);
+    hf_resp_rows_check("HSET once:1 f v", ":1\r\n");
+    hf_resp_rows_check("HGETALL once:1", "*0\r\n");
+    hf_resp_rows_check("SET sess_1 v", OK);
+    hf_resp_rows_check("DEL sess_1", ":1\r\n");
+    hf_resp_rows_check("SET sess_1 v", OK);
+    hf_resp_rows_check("GET sess_1", "$1\r\nv\r\n");
+    hf_resp_rows_stop();
 }
 
 static void test_keys_that_are_none(void **state)
 {
     char line[2048];
-    start(false, NULL);
-    check("GET ", "-ERR the key is empty, or longer than the limit\r\n");
+    hf_resp_rows_start(false, NULL);
+    hf_resp_rows_check("GET ", "-ERR the key is empty, or longer than the limit\r\n");
     snprintf(line, sizeof(line), "SET %01025d v", 0);
-    check(line, "-ERR the key is empty, or longer than the limit\r\n");
-    check("MGET a  b", "-ERR the key is empty, or longer than the limit\r\n");
-    stop();
+    hf_resp_rows_check(line, "-ERR the key is empty, or longer than the limit\r\n");
+    hf_resp_rows_check("MGET a  b", "-ERR the key is empty, or longer than the limit\r\n");
+    hf_resp_rows_stop();
 }
 
 static void test_full_store(void **state)
 {
     char line[1100], value[1025];
     unsigned kept = 0;
-    start_sized(HF_STORE_MEMORY_MIN, NULL);
+    hf_resp_rows_start_sized(HF_STORE_MEMORY_MIN, NULL);
     memset(value, 'v', sizeof(value) - 1);
     value[sizeof(value) - 1] = 0;
     for (unsigned i = 0; i < 8192; i++) {
@@ -184,22 +184,22 @@ static void test_full_store(void **state)
     }
     assert_in_range(kept, 1000, 4000);
     assert_true(hf_slice_starts(hf_resp_testing_ask(&connection, "GET k0"), HF_SLICE("$1024\r\n")));
-    check("DEL k0", ":1\r\n");
-    stop();
+    hf_resp_rows_check("DEL k0", ":1\r\n");
+    hf_resp_rows_stop();
 }
 
 /* ---- transactions ---- */
 
 static void test_transaction_of_too_many(void **state)
 {
-    start(false, NULL);
-    check("MULTI", OK);
+    hf_resp_rows_start(false, NULL);
+    hf_resp_rows_check("MULTI", OK);
     for (unsigned i = 0; i < HF_RESP_FRONT_TRANSACTION_COUNT_MAX; i++)
-        check("SET k v", "+QUEUED\r\n");
-    check("SET k v", OUT_OF_MEMORY);
-    check("EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n");
-    check("GET k", NIL);
-    stop();
+        hf_resp_rows_check("SET k v", "+QUEUED\r\n");
+    hf_resp_rows_check("SET k v", OUT_OF_MEMORY);
+    hf_resp_rows_check("EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n");
+    hf_resp_rows_check("GET k", NIL);
+    hf_resp_rows_stop();
 }
 
 /* A queued request of `size` bytes of value. */
@@ -220,72 +220,73 @@ static struct hf_slice queue_large(size_t size)
 static void test_transaction_that_is_too_large(void **state)
 {
     enum { MIB = 1 << 20 };
-    start(false, NULL);
-    check("MULTI", OK);
+    hf_resp_rows_start(false, NULL);
+    hf_resp_rows_check("MULTI", OK);
     for (unsigned i = 1; i < HF_RESP_FRONT_TRANSACTION_SIZE_MAX / MIB; i++)
         assert_true(hf_slice_equal(queue_large(MIB), HF_SLICE("+QUEUED\r\n")));
     assert_true(hf_slice_equal(queue_large(MIB), HF_SLICE(OUT_OF_MEMORY)));
-    check("EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n");
-    stop();
+    hf_resp_rows_check("EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n");
+    hf_resp_rows_stop();
 }
 
 static void test_watches_are_bounded(void **state)
 {
     char line[64];
-    start(false, NULL);
+    hf_resp_rows_start(false, NULL);
     for (unsigned i = 0; i < HF_RESP_FRONT_WATCHES_MAX; i++) {
         snprintf(line, sizeof(line), "WATCH k%u", i);
-        check(line, OK);
+        hf_resp_rows_check(line, OK);
     }
-    check("WATCH more", OUT_OF_MEMORY);
-    check("UNWATCH", OK);
-    check("WATCH more", OK);
-    stop();
+    hf_resp_rows_check("WATCH more", OUT_OF_MEMORY);
+    hf_resp_rows_check("UNWATCH", OK);
+    hf_resp_rows_check("WATCH more", OK);
+    hf_resp_rows_stop();
 }
 
 /* Who holds a watched key is not known at EXEC: an error, and nothing of it happened. */
 static void test_unsure_at_exec(void **state)
 {
-    start(false, NULL);
-    check("WATCH w", OK);
-    check("MULTI", OK);
-    check("SET k v", "+QUEUED\r\n");
+    hf_resp_rows_start(false, NULL);
+    hf_resp_rows_check("WATCH w", OK);
+    hf_resp_rows_check("MULTI", OK);
+    hf_resp_rows_check("SET k v", "+QUEUED\r\n");
     rig.forced = HF_OPERATION_UNSURE;
-    check("EXEC", TRY_AGAIN);
+    hf_resp_rows_check("EXEC", TRY_AGAIN);
     rig.forced = HF_OPERATION_OK;
-    check("GET k", NIL);
-    check("EXEC", "-ERR EXEC without MULTI\r\n");
-    stop();
+    hf_resp_rows_check("GET k", NIL);
+    hf_resp_rows_check("EXEC", "-ERR EXEC without MULTI\r\n");
+    hf_resp_rows_stop();
 }
 
 static void test_names_are_bounded(void **state)
 {
     char line[HF_RESP_FRONT_NAME_SIZE_MAX + 32];
-    start(false, NULL);
+    hf_resp_rows_start(false, NULL);
     snprintf(line, sizeof(line), "CLIENT SETNAME %0*d", HF_RESP_FRONT_NAME_SIZE_MAX, 0);
-    check(line, OK);
+    hf_resp_rows_check(line, OK);
     snprintf(line, sizeof(line), "CLIENT SETNAME %0*d", HF_RESP_FRONT_NAME_SIZE_MAX + 1, 0);
-    check(line, "-ERR Client names cannot contain spaces, newlines or special characters.\r\n");
-    stop();
+    hf_resp_rows_check(
+        line, "-ERR Client names cannot contain spaces, newlines or special characters.\r\n");
+    hf_resp_rows_stop();
 }
 
 /* KEYS stops being answered where it would stop everything else; SCAN goes on. */
 static void test_keys_of_too_many(void **state)
 {
     char line[64];
-    start(false, NULL);
+    hf_resp_rows_start(false, NULL);
     for (unsigned i = 0; i < HF_RESP_FRONT_KEYS_MAX; i++) {
         snprintf(line, sizeof(line), "SET %u v", i);
-        check(line, OK);
+        hf_resp_rows_check(line, OK);
     }
-    check("KEYS 77777", "*1\r\n$5\r\n77777\r\n");
-    check("SET more v", OK);
-    check("KEYS 77777", "-ERR 'keys' is switched off here\r\n");
+    hf_resp_rows_check("KEYS 77777", "*1\r\n$5\r\n77777\r\n");
+    hf_resp_rows_check("SET more v", OK);
+    hf_resp_rows_check("KEYS 77777", "-ERR 'keys' is switched off here\r\n");
     struct hf_slice some = hf_resp_testing_ask(&connection, "SCAN 0 COUNT 999999999");
     unsigned long cursor = 0;
     assert_int_equal(sscanf(some.bytes, "*2\r\n$%*u\r\n%lu", &cursor), 1);
     assert_int_not_equal(cursor, 0);
-    stop();
+    hf_resp_rows_stop();
 }
 
 /* ---- bytes ---- */
@@ -303,7 +304,7 @@ static void test_requests_in_pieces(void **state)
         "+OK\r\n+PONG\r\n$5\r\na\r\nbc\r\n-ERR unknown command 'nosuch', with args beginning with: "
         "\r\n*2\r\n$5\r\na\r\nbc\r\n$-1\r\n+OK\r\n+QUEUED\r\n*1\r\n$5\r\na\r\nbc\r\n:1\r\n";
     for (size_t piece = 1; piece < sizeof(pipeline); piece++) {
-        start(false, NULL);
+        hf_resp_rows_start(false, NULL);
         rig.slow = piece % 2;
         size_t first = 0, have = 0;
         while (have < sizeof(pipeline) - 1) {
@@ -317,23 +318,23 @@ static void test_requests_in_pieces(void **state)
         }
         assert_int_equal(first, sizeof(pipeline) - 1);
         assert_true(hf_slice_equal(hf_slice(rig.out, rig.size), HF_SLICE(answers)));
-        stop();
+        hf_resp_rows_stop();
     }
 }
 
 static void test_bad_bytes(void **state)
 {
     size_t used = 0;
-    start(false, NULL);
+    hf_resp_rows_start(false, NULL);
     assert_int_equal(hf_resp_testing_feed(&connection, HF_SLICE("*x\r\n"), &used), HF_FRONT_CLOSE);
     assert_true(hf_slice_equal(hf_slice(rig.out, rig.size),
                                HF_SLICE("-ERR Protocol error: invalid multibulk length\r\n")));
-    stop();
-    start(false, NULL);
+    hf_resp_rows_stop();
+    hf_resp_rows_start(false, NULL);
     struct hf_slice browser = HF_SLICE("POST / HTTP/1.1\r\n");
     assert_int_equal(hf_resp_testing_feed(&connection, browser, &used), HF_FRONT_CLOSE);
     assert_int_equal(rig.size, 0);
-    stop();
+    hf_resp_rows_stop();
 }
 
 /* A client that leaves in the middle of anything: nothing is lost, nor touched later. */
@@ -346,20 +347,20 @@ static void test_end_while_waiting(void **state)
         static char in[256];
         struct hf_resp_out out = {.writer = hf_writer(in, sizeof(in))};
         size_t used = 0;
-        start(false, NULL);
-        check("SET a v", OK);
-        check("WATCH a", OK);
-        check("MULTI", OK);
-        check("GET a", "+QUEUED\r\n");
+        hf_resp_rows_start(false, NULL);
+        hf_resp_rows_check("SET a v", OK);
+        hf_resp_rows_check("WATCH a", OK);
+        hf_resp_rows_check("MULTI", OK);
+        hf_resp_rows_check("GET a", "+QUEUED\r\n");
         if (strcmp(lines[i], "EXEC") != 0)
-            check("DISCARD", OK);
+            hf_resp_rows_check("DISCARD", OK);
         rig.slow = true;
         hf_resp_testing_words(&request, hf_slice_text(lines[i]));
         hf_resp_testing_encode(&out, &request);
         assert_int_equal(hf_resp_front.feed(&connection, hf_slice(in, out.writer.size), &used),
                          HF_FRONT_WAIT);
         hf_resp_testing_resume(&connection);
-        stop();
+        hf_resp_rows_stop();
     }
 }
 

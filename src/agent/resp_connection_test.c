@@ -53,50 +53,50 @@ static void test_connection(void **state)
 
 static void test_auth(void **state)
 {
-    start(false, "secret");
-    check("PING", "-NOAUTH Authentication required.\r\n");
-    check("MULTI", "-NOAUTH Authentication required.\r\n");
-    check("NOSUCH", "-ERR unknown command 'NOSUCH', with args beginning with: \r\n");
+    hf_resp_rows_start(false, "secret");
+    hf_resp_rows_check("PING", "-NOAUTH Authentication required.\r\n");
+    hf_resp_rows_check("MULTI", "-NOAUTH Authentication required.\r\n");
+    hf_resp_rows_check("NOSUCH", "-ERR unknown command 'NOSUCH', with args beginning with: \r\n");
     struct hf_slice hello = hf_resp_testing_ask(&connection, "HELLO 3");
     assert_true(hf_slice_starts(hello, HF_SLICE("-NOAUTH HELLO must be called with")));
-    check("AUTH secret", OK);
-    check("PING", "+PONG\r\n");
-    check("RESET", "+RESET\r\n");
-    check("PING", "-NOAUTH Authentication required.\r\n");
+    hf_resp_rows_check("AUTH secret", OK);
+    hf_resp_rows_check("PING", "+PONG\r\n");
+    hf_resp_rows_check("RESET", "+RESET\r\n");
+    hf_resp_rows_check("PING", "-NOAUTH Authentication required.\r\n");
     hello = hf_resp_testing_ask(&connection, "HELLO 3 AUTH default secret SETNAME me");
     assert_true(hf_slice_starts(hello, HF_SLICE("%7\r\n")));
-    check("CLIENT GETNAME", "$2\r\nme\r\n");
-    stop();
+    hf_resp_rows_check("CLIENT GETNAME", "$2\r\nme\r\n");
+    hf_resp_rows_stop();
 }
 
 /* The one that is too many is answered too, and is the last. */
 static void test_auth_failures_end_the_connection(void **state)
 {
     size_t used = 0;
-    start(false, "secret");
+    hf_resp_rows_start(false, "secret");
     struct hf_slice wrong = HF_SLICE("*2\r\n$4\r\nAUTH\r\n$1\r\nx\r\n");
     for (int i = 1; i < HF_CONNECTION_AUTH_FAILURES_MAX; i++)
         assert_int_equal(hf_resp_testing_feed(&connection, wrong, &used), HF_FRONT_DONE);
     rig.size = 0;
     assert_int_equal(hf_resp_testing_feed(&connection, wrong, &used), HF_FRONT_CLOSE);
     assert_true(hf_slice_starts(hf_slice(rig.out, rig.size), HF_SLICE("-WRONGPASS")));
-    stop();
+    hf_resp_rows_stop();
 }
 
 static void test_limits_before_auth(void **state)
 {
     struct hf_slice many = HF_SLICE("*11\r\n"), large = HF_SLICE("*2\r\n$3\r\nGET\r\n$16385\r\n");
     size_t used = 0;
-    start(false, "secret");
+    hf_resp_rows_start(false, "secret");
     assert_int_equal(hf_resp_testing_feed(&connection, many, &used), HF_FRONT_CLOSE);
-    stop();
-    start(false, "secret");
+    hf_resp_rows_stop();
+    hf_resp_rows_start(false, "secret");
     assert_int_equal(hf_resp_testing_feed(&connection, large, &used), HF_FRONT_CLOSE);
-    stop();
-    start(false, "secret");
-    check("AUTH secret", OK);
+    hf_resp_rows_stop();
+    hf_resp_rows_start(false, "secret");
+    hf_resp_rows_check("AUTH secret", OK);
     assert_int_equal(hf_resp_testing_feed(&connection, many, &used), HF_FRONT_MORE);
-    stop();
+    hf_resp_rows_stop();
 }
 
 static void test_info(void **state)
@@ -107,34 +107,36 @@ static void test_info(void **state)
                                          "\r\nrole:master\r\n",
                                          "\r\n# Keyspace\r\ndb0:keys=1,expires=0,avg_ttl=0\r\n",
                                          "\r\nmaxmemory_policy:noeviction\r\n"};
-    start(false, NULL);
-    check("SET k v", OK);
+    hf_resp_rows_start(false, NULL);
+    hf_resp_rows_check("SET k v", OK);
     struct hf_slice info = hf_resp_testing_ask(&connection, "INFO");
     for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
         assert_non_null(memmem(info.bytes, info.size, needed[i], strlen(needed[i])));
-    check("INFO replication", "$48\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n");
-    check("INFO nosuch", "$0\r\n\r\n");
-    check("INFO persistence KEYSPACE", "$72\r\n# Persistence\r\nloading:0\r\n\r\n# Keyspace\r\n"
-                                       "db0:keys=1,expires=0,avg_ttl=0\r\n\r\n");
+    hf_resp_rows_check("INFO replication",
+                       "$48\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n");
+    hf_resp_rows_check("INFO nosuch", "$0\r\n\r\n");
+    hf_resp_rows_check("INFO persistence KEYSPACE",
+                       "$72\r\n# Persistence\r\nloading:0\r\n\r\n# Keyspace\r\n"
+                       "db0:keys=1,expires=0,avg_ttl=0\r\n\r\n");
     hf_resp_testing_ask(&connection, "HELLO 3");
-    check("INFO persistence", "=30\r\ntxt:# Persistence\r\nloading:0\r\n\r\n");
-    stop();
+    hf_resp_rows_check("INFO persistence", "=30\r\ntxt:# Persistence\r\nloading:0\r\n\r\n");
+    hf_resp_rows_stop();
 }
 
 static void test_resp3(void **state)
 {
     for (int slow = 0; slow < 2; slow++) {
-        start(slow, NULL);
+        hf_resp_rows_start(slow, NULL);
         hf_resp_testing_ask(&connection, "HELLO 3");
-        check("GET k", "_\r\n");
-        check("MGET k k", "*2\r\n_\r\n_\r\n");
-        check("HGETALL h", "%0\r\n");
-        check("HSET h f v", ONE);
-        check("HGETALL h", "%1\r\n$1\r\nf\r\n$1\r\nv\r\n");
-        check("HMGET h x f", "*2\r\n_\r\n$1\r\nv\r\n");
-        check("CONFIG GET x", "%0\r\n");
-        check("SET k v GET", "_\r\n");
-        stop();
+        hf_resp_rows_check("GET k", "_\r\n");
+        hf_resp_rows_check("MGET k k", "*2\r\n_\r\n_\r\n");
+        hf_resp_rows_check("HGETALL h", "%0\r\n");
+        hf_resp_rows_check("HSET h f v", ONE);
+        hf_resp_rows_check("HGETALL h", "%1\r\n$1\r\nf\r\n$1\r\nv\r\n");
+        hf_resp_rows_check("HMGET h x f", "*2\r\n_\r\n$1\r\nv\r\n");
+        hf_resp_rows_check("CONFIG GET x", "%0\r\n");
+        hf_resp_rows_check("SET k v GET", "_\r\n");
+        hf_resp_rows_stop();
     }
 }
 

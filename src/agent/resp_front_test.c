@@ -115,17 +115,17 @@ static void test_wrong_types(void **state)
         "HGET s f",    "HMGET s f",  "HGETALL s",   "HKEYS s",      "HVALS s",  "HLEN s",
         "HEXISTS s f", "HSET s f v", "HMSET s f v", "HSETNX s f v", "HDEL s f", "HINCRBY s f 1"};
     for (int slow = 0; slow < 2; slow++) {
-        start(slow, NULL);
-        check("SET s v", OK);
-        check("HSET h f v", ONE);
+        hf_resp_rows_start(slow, NULL);
+        hf_resp_rows_check("SET s v", OK);
+        hf_resp_rows_check("HSET h f v", ONE);
         for (size_t i = 0; i < sizeof(on_hash) / sizeof(on_hash[0]); i++)
-            check(on_hash[i], WRONG_TYPE);
+            hf_resp_rows_check(on_hash[i], WRONG_TYPE);
         for (size_t i = 0; i < sizeof(on_string) / sizeof(on_string[0]); i++)
-            check(on_string[i], WRONG_TYPE);
-        check("GET s", "$1\r\nv\r\n");
-        check("HGET h f", "$1\r\nv\r\n");
-        check("SET h v", OK);
-        stop();
+            hf_resp_rows_check(on_string[i], WRONG_TYPE);
+        hf_resp_rows_check("GET s", "$1\r\nv\r\n");
+        hf_resp_rows_check("HGET h f", "$1\r\nv\r\n");
+        hf_resp_rows_check("SET h v", OK);
+        hf_resp_rows_stop();
     }
 }
 
@@ -203,16 +203,16 @@ static void test_rename_while_written_to(void **state)
 {
     struct hf_connection other;
     size_t used = 0;
-    start(false, NULL);
+    hf_resp_rows_start(false, NULL);
     hf_resp_testing_open(&rig, &other);
-    check("SET a 1", OK);
+    hf_resp_rows_check("SET a 1", OK);
     rig.slow = true;
     rig.size = 0;
     struct hf_slice rename = HF_SLICE("*3\r\n$6\r\nRENAME\r\n$1\r\na\r\n$1\r\nb\r\n");
     assert_int_equal(hf_resp_front.feed(&connection, rename, &used), HF_FRONT_WAIT);
     assert_int_equal(hf_resp_testing_resume(&connection), HF_FRONT_WAIT); /* DUMP is complete */
     rig.slow = false;
-    check_on(&other, "SET a 2", OK);
+    hf_resp_rows_check_on(&other, "SET a 2", OK);
     rig.slow = true;
     rig.size = 0;
     unsigned resumed = 0;
@@ -220,9 +220,9 @@ static void test_rename_while_written_to(void **state)
         resumed++;
     assert_int_equal(resumed, 4); /* RESTORE, DELETE; DUMP, RESTORE, DELETE */
     assert_true(hf_slice_equal(hf_slice(rig.out, rig.size), HF_SLICE(OK)));
-    check("MGET a b", "*2\r\n$-1\r\n$1\r\n2\r\n");
+    hf_resp_rows_check("MGET a b", "*2\r\n$-1\r\n$1\r\n2\r\n");
     hf_resp_testing_close(&other);
-    stop();
+    hf_resp_rows_stop();
 }
 
 static void test_transactions(void **state)
@@ -356,32 +356,33 @@ static const char *form_of(enum hf_resp_script script)
 static void test_script_bodies(void **state)
 {
     for (int slow = 0; slow < 2; slow++) {
-        start(slow, NULL);
+        hf_resp_rows_start(slow, NULL);
         const char *or_set = form_of(HF_RESP_SCRIPT_COMPARE_PEXPIRE_OR_SET);
         check_eval(or_set, "1 k token 5000", ONE);
-        check("GET k", "$5\r\ntoken\r\n");
-        check("PTTL k", ":5000\r\n");
+        hf_resp_rows_check("GET k", "$5\r\ntoken\r\n");
+        hf_resp_rows_check("PTTL k", ":5000\r\n");
         check_eval(or_set, "1 k token 6000", ONE);
-        check("PTTL k", ":6000\r\n");
+        hf_resp_rows_check("PTTL k", ":6000\r\n");
         check_eval(or_set, "1 k other 7000", ZERO);
-        check("PTTL k", ":6000\r\n");
+        hf_resp_rows_check("PTTL k", ":6000\r\n");
         check_eval(form_of(HF_RESP_SCRIPT_COMPARE_EXPIRE), "1 k token 9", ONE);
-        check("TTL k", ":9\r\n");
+        hf_resp_rows_check("TTL k", ":9\r\n");
         check_eval(form_of(HF_RESP_SCRIPT_PERSIST_EACH), "2 nosuch k", ONE);
         check_eval(form_of(HF_RESP_SCRIPT_PERSIST_EACH), "2 nosuch k", ZERO);
         check_eval(form_of(HF_RESP_SCRIPT_PEXPIREAT_EACH), "1 k 1700000010000", ONE);
         check_eval(form_of(HF_RESP_SCRIPT_PEXPIREAT_EACH_IF), "1 k 1700000020000 LT", ZERO);
-        check("TTL k", ":10\r\n");
+        hf_resp_rows_check("TTL k", ":10\r\n");
         const char *asp = form_of(HF_RESP_SCRIPT_HSET_EXPIRE);
         check_eval(asp, "1 h 7 8 -1 value", ONE);
-        check("HMGET h absexp sldexp data", "*3\r\n$1\r\n7\r\n$1\r\n8\r\n$5\r\nvalue\r\n");
-        check("TTL h", ":-1\r\n");
+        hf_resp_rows_check("HMGET h absexp sldexp data",
+                           "*3\r\n$1\r\n7\r\n$1\r\n8\r\n$5\r\nvalue\r\n");
+        hf_resp_rows_check("TTL h", ":-1\r\n");
         check_eval(asp, "1 h 7 8 60 value", ONE);
-        check("TTL h", ":60\r\n");
+        hf_resp_rows_check("TTL h", ":60\r\n");
         check_eval(asp, "1 h 7 8 x value", "-ERR value is not an integer or out of range\r\n");
         check_eval(asp, "1 k 7 8 60 value", WRONG_TYPE);
         check_eval(form_of(HF_RESP_SCRIPT_COMPARE_DELETE), "1 h token", WRONG_TYPE);
-        stop();
+        hf_resp_rows_stop();
     }
 }
 
@@ -392,7 +393,7 @@ static void test_scripts_are_remembered(void **state)
     static struct hf_resp_request request;
     char body[512], hashes[2][HF_RESP_SCRIPT_HASH_SIZE + 1], line[128];
     size_t room = sizeof(body);
-    start(false, NULL);
+    hf_resp_rows_start(false, NULL);
     for (int i = 0; i <= HF_RESP_FRONT_SCRIPTS_MAX; i++) {
         struct hf_writer writer = hf_writer(body, room);
         for (int blank = 0; blank <= i; blank++)
@@ -406,13 +407,13 @@ static void test_scripts_are_remembered(void **state)
         hashes[i > 0][HF_RESP_SCRIPT_HASH_SIZE] = 0;
     }
     snprintf(line, sizeof(line), "SCRIPT EXISTS %s %s", hashes[0], hashes[1]);
-    check(line, "*2\r\n:0\r\n:1\r\n");
-    check("SET lock token", OK);
+    hf_resp_rows_check(line, "*2\r\n:0\r\n:1\r\n");
+    hf_resp_rows_check("SET lock token", OK);
     snprintf(line, sizeof(line), "EVALSHA %s 1 lock token", hashes[1]);
-    check(line, ONE);
-    check("SCRIPT FLUSH", OK);
-    check(line, "-NOSCRIPT No matching script. Please use EVAL.\r\n");
-    stop();
+    hf_resp_rows_check(line, ONE);
+    hf_resp_rows_check("SCRIPT FLUSH", OK);
+    hf_resp_rows_check(line, "-NOSCRIPT No matching script. Please use EVAL.\r\n");
+    hf_resp_rows_stop();
 }
 
 int main(void)

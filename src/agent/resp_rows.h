@@ -7,7 +7,7 @@
 struct row {
     const char *line, *reply;
 };
-#define CHECK_ROWS(rows) check_rows(rows, sizeof(rows) / sizeof((rows)[0]))
+#define CHECK_ROWS(rows) hf_resp_rows_check_all(rows, sizeof(rows) / sizeof((rows)[0]))
 #define OK "+OK\r\n"
 #define NIL "$-1\r\n"
 #define ZERO ":0\r\n"
@@ -16,43 +16,44 @@ struct row {
 static struct hf_resp_testing rig;
 static struct hf_connection connection;
 
-static inline void start_sized(size_t memory, const char *password)
+static inline void hf_resp_rows_start_sized(size_t memory, const char *password)
 {
     hf_resp_testing_init(&rig, memory, password);
     hf_resp_testing_open(&rig, &connection);
 }
 
-static inline void start(bool slow, const char *password)
+static inline void hf_resp_rows_start(bool slow, const char *password)
 {
-    start_sized(HF_RESP_TESTING_MEMORY, password);
+    hf_resp_rows_start_sized(HF_RESP_TESTING_MEMORY, password);
     rig.slow = slow;
 }
 
-static inline void stop(void)
+static inline void hf_resp_rows_stop(void)
 {
     hf_resp_testing_close(&connection);
     hf_resp_testing_fini(&rig);
 }
 
-static inline void check_on(struct hf_connection *asked, const char *line, const char *reply)
+static inline void hf_resp_rows_check_on(struct hf_connection *asked, const char *line,
+                                         const char *reply)
 {
     struct hf_slice got = hf_resp_testing_ask(asked, line);
     if (!hf_slice_equal(got, hf_slice_text(reply)))
         fail_msg("%s: `%.*s` instead of `%s`", line, (int)got.size, got.bytes, reply);
 }
 
-static inline void check(const char *line, const char *reply)
+static inline void hf_resp_rows_check(const char *line, const char *reply)
 {
-    check_on(&connection, line, reply);
+    hf_resp_rows_check_on(&connection, line, reply);
 }
 
 /* All of them on one connection: once with every session at hand, once waiting for each. */
-static inline void check_rows(const struct row *rows, size_t count)
+static inline void hf_resp_rows_check_all(const struct row *rows, size_t count)
 {
     for (int slow = 0; slow < 2; slow++) {
-        start(slow, NULL);
+        hf_resp_rows_start(slow, NULL);
         for (size_t i = 0; i < count; i++)
-            check(rows[i].line, rows[i].reply);
-        stop();
+            hf_resp_rows_check(rows[i].line, rows[i].reply);
+        hf_resp_rows_stop();
     }
 }

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 from harness import poll, scaled
 from harness.agent import Agent
-from harness.proxy import BINARY, Metrics
+from harness.proxy import BINARY
 from harness.redis import Wire, encode
 
 OK, NIL = b"+OK\r\n", b"$-1\r\n"
@@ -24,19 +24,6 @@ def agent(tmp_path):
 def ask(wire, *words):
     wire.send(encode(*words))
     return wire.reply()
-
-
-def admin(agent, path):
-    with urllib.request.urlopen(f"http://127.0.0.1:{agent.admin_port}{path}", timeout=5) as answer:
-        return answer.read().decode()
-
-
-def status(agent):
-    return json.loads(admin(agent, "/v1/status"))
-
-
-def metric(agent, name, **labels):
-    return Metrics.parse(admin(agent, "/metrics")).value(name, **labels)
 
 
 def rewrite(agent, **keys):
@@ -60,24 +47,24 @@ def test_status_and_metrics(agent):
         assert ask(wire, "SET", "sess:1", "value") == OK
         assert ask(wire, "GET", "sess:1") == b"$5\r\nvalue\r\n"
         assert ask(wire, "GET", "sess:2") == NIL
-        poll(lambda: status(agent)["sessions"]["owner"] == 1, 5, "the session is counted")
-        poll(lambda: metric(agent, "holdfast_agent_reads_total") == 2, 5, "reads are counted")
-        told = status(agent)
+        poll(lambda: agent.status()["sessions"]["owner"] == 1, 5, "the session is counted")
+        poll(lambda: agent.metric("holdfast_agent_reads_total") == 2, 5, "reads are counted")
+        told = agent.status()
         assert told["node"] == "app1" and told["mode"] == "local" and told["generation"] == 1
         assert told["listeners"] == [
             {"front": "redis", "bind": f"127.0.0.1:{agent.port}", "connections": 1}
         ]
         assert told["keys"] == 1 and told["memory"]["limit"] == 1 << 30
-        assert metric(agent, "holdfast_agent_reads_total", result="hit") == 1
-        assert metric(agent, "holdfast_agent_operations_total", operation="set") == 1
-        assert metric(agent, "holdfast_agent_connections", front="redis") == 1
-        assert metric(agent, "holdfast_agent_sessions", role="owner") == 1
+        assert agent.metric("holdfast_agent_reads_total", result="hit") == 1
+        assert agent.metric("holdfast_agent_operations_total", operation="set") == 1
+        assert agent.metric("holdfast_agent_connections", front="redis") == 1
+        assert agent.metric("holdfast_agent_sessions", role="owner") == 1
 
 
 def test_an_agent_has_no_servers(agent):
     for path in ("/", "/v1/servers"):
         with pytest.raises(urllib.error.HTTPError) as refused:
-            admin(agent, path)
+            agent.admin(path)
         assert refused.value.code == 404
 
 
@@ -86,19 +73,19 @@ def test_expired_sessions_are_counted(agent):
         assert ask(wire, "SET", "sess:1", "value", "PX", "20") == OK
         poll(lambda: ask(wire, "GET", "sess:1") == NIL, 5, "it expires")
         gone = "holdfast_agent_sessions_expired_total"
-        poll(lambda: metric(agent, gone) == 1 and status(agent)["keys"] == 0, 5, "it is gone")
+        poll(lambda: agent.metric(gone) == 1 and agent.status()["keys"] == 0, 5, "it is gone")
 
 
 def test_reload(agent):
     with Wire(agent.port) as wire:
         assert ask(wire, "SET", "sess:1", "value") == OK
         rewrite(agent, memory="64MiB", when_full="evict", session_keys=["app:{id}"])
-        poll(lambda: status(agent)["memory"]["limit"] == 64 << 20, 5, "the limit is another one")
-        assert status(agent)["generation"] == 2
+        poll(lambda: agent.status()["memory"]["limit"] == 64 << 20, 5, "the limit is another one")
+        assert agent.status()["generation"] == 2
         poll(lambda: "session_keys and tombstones stay" in agent.stderr(), 5, "the rest is told")
         rewrite(agent, memory="1KiB")
         poll(lambda: "the configuration in force stays" in agent.stderr(), 5, "a mistake is told")
-        assert status(agent)["memory"]["limit"] == 64 << 20
+        assert agent.status()["memory"]["limit"] == 64 << 20
         assert ask(wire, "GET", "sess:1") == b"$5\r\nvalue\r\n"
 
 
@@ -108,7 +95,7 @@ def test_the_password_may_change(tmp_path):
         assert ask(before, "AUTH", "first") == OK
         (tmp_path / "password").write_text("second\n")
         running.process.send_signal(signal.SIGHUP)
-        poll(lambda: status(running)["generation"] == 2, 5, "it reloads")
+        poll(lambda: running.status()["generation"] == 2, 5, "it reloads")
         assert ask(before, "SET", "sess:1", "value") == OK  # who is in stays in
         with Wire(running.port) as after:
             assert ask(after, "AUTH", "first").startswith(b"-WRONGPASS")
@@ -134,7 +121,7 @@ def test_a_client_that_does_not_read_delays_no_end(tmp_path):
     wire = Wire(running.port)
     assert ask(wire, "SET", "sess:1", "v" * 1000000) == OK
     wire.send(encode("GET", "sess:1") * 40)
-    poll(lambda: metric(running, "holdfast_agent_sent_bytes_total") > 1000000, 5, "it sends")
+    poll(lambda: running.metric("holdfast_agent_sent_bytes_total") > 1000000, 5, "it sends")
     running.process.send_signal(signal.SIGTERM)
     poll(lambda: "SIGTERM" in running.stderr(), 5, "it is ending")
     running.process.send_signal(signal.SIGTERM)

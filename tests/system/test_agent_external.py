@@ -1,13 +1,11 @@
 """The agent before a real Redis: what stands in the store, and what happens while it is away."""
-import json
 import random
 import signal
-import urllib.request
 
 import pytest
-from harness import poll, scaled
+from harness import poll
 from harness.agent import Agent
-from harness.proxy import Metrics
+from harness.external import BeforeStore
 from harness.redis import RedisServer, Wire, encode
 
 OK, NIL = b"+OK\r\n", b"$-1\r\n"
@@ -25,11 +23,11 @@ def ask(wire, *words):
     return wire.reply()
 
 
-class Pair:
+class Pair(BeforeStore):
     """An agent and its store."""
 
     def __init__(self, directory, write="through", password=None, unix=False, **keys):
-        self.redis = RedisServer(directory / "redis", password=password, unix=unix)
+        self.redis = self.behind = RedisServer(directory / "redis", password=password, unix=unix)
         url = f"redis://{self.redis.unix}?db=3" if unix else f"redis://127.0.0.1:{self.redis.port}/3"
         external = {"url": url, "write": write}
         if password:
@@ -45,12 +43,6 @@ class Pair:
         poll(lambda: self.metric("store_connections_total") >= 1, 10, "the agent reaches the store")
         return self
 
-    def stop(self):
-        if self.redis.process and self.redis.process.poll() is None:
-            self.redis.process.send_signal(signal.SIGCONT)
-        self.agent.stop()
-        self.redis.stop()
-
     def client(self):
         return Wire(self.agent.address)
 
@@ -63,17 +55,7 @@ class Pair:
         return wire
 
     def metric(self, name, **labels):
-        with urllib.request.urlopen(
-            f"http://127.0.0.1:{self.agent.admin_port}/metrics", timeout=scaled(5)
-        ) as answer:
-            return Metrics.parse(answer.read().decode()).value("holdfast_agent_" + name, **labels)
-
-    def away(self):
-        poll(lambda: self.metric("store_up") == 0, 10, "the breaker opens")
-
-    def back(self):
-        poll(lambda: self.metric("store_up") == 1, 10, "the breaker closes")
-        poll(lambda: self.metric("store_dirty_keys") == 0, 10, "all is written")
+        return self.agent.metric("holdfast_agent_" + name, **labels)
 
 
 @pytest.fixture
@@ -338,9 +320,7 @@ def test_a_client_that_leaves_at_once_has_written(pair):
 
 
 def test_status(pair):
-    address = f"http://127.0.0.1:{pair.agent.admin_port}/v1/status"
-    with urllib.request.urlopen(address, timeout=scaled(5)) as answer:
-        told = json.loads(answer.read())
+    told = pair.agent.status()
     assert told["mode"] == "external"
     assert told["store"] == {"url": f"redis://127.0.0.1:{pair.redis.port}/3", "up": True, "dirty": 0}
 

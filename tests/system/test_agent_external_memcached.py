@@ -1,41 +1,23 @@
 """The agent before a real memcached."""
 import base64
-import signal
 
 import pytest
-from harness import poll, scaled
+from harness import poll
 from harness.agent import Agent
 from harness.agents import Agents
+from harness.external import BeforeStore
 from harness.memcached import Memcached, Wire, packet, stored
-from harness.proxy import Metrics
-from urllib.request import urlopen
 
 
-class Pair:
+class Pair(BeforeStore):
     def __init__(self, directory):
-        self.store = Memcached().start()
+        self.store = self.behind = Memcached().start()
         external = {"url": f"memcached://127.0.0.1:{self.store.port}"}
         self.agent = Agent(directory, front="memcached", mode="external", external=external).start()
         poll(lambda: self.metric("connections_total") >= 1, 10, "the agent reaches the store")
 
     def metric(self, name, **labels):
-        address = f"http://127.0.0.1:{self.agent.admin_port}/metrics"
-        with urlopen(address, timeout=scaled(5)) as answer:
-            parsed = Metrics.parse(answer.read().decode())
-        return parsed.value("holdfast_agent_store_" + name, **labels)
-
-    def away(self):
-        poll(lambda: self.metric("up") == 0, 10, "the breaker opens")
-
-    def back(self):
-        poll(lambda: self.metric("up") == 1, 10, "the breaker closes")
-        poll(lambda: self.metric("dirty_keys") == 0, 10, "all is written")
-
-    def stop(self):
-        if self.store.process.poll() is None:
-            self.store.process.send_signal(signal.SIGCONT)
-        self.agent.stop()
-        self.store.stop()
+        return self.agent.metric("holdfast_agent_store_" + name, **labels)
 
 
 @pytest.fixture

@@ -4,13 +4,12 @@ import signal
 import subprocess
 import threading
 import time
-import urllib.request
 
 import pytest
 import redis
 from harness import poll, scaled
 from harness.agents import Agents
-from harness.proxy import BINARY, Metrics
+from harness.proxy import BINARY
 
 
 @pytest.fixture
@@ -18,12 +17,6 @@ def agents(tmp_path):
     running = Agents(tmp_path).start()
     yield running
     running.stop()
-
-
-def metrics(agents, name):
-    url = f"http://127.0.0.1:{agents.agents[name].admin_port}/metrics"
-    with urllib.request.urlopen(url, timeout=scaled(5)) as answer:
-        return Metrics.parse(answer.read().decode())
 
 
 def take(client, key, value=None):
@@ -305,11 +298,11 @@ def test_metrics_tell_of_peers(agents):
         assert b.get(f"sess:{i}") == b"value"
 
     def moves():
-        told = [metrics(agents, name) for name in "abc"]
+        told = [agents.agents[name].metrics() for name in "abc"]
         return sum(one.value("holdfast_fabric_moves_total") for one in told) >= 20
 
     poll(moves, 5, "moves are counted")
-    told = metrics(agents, "b")
+    told = agents.agents["b"].metrics()
     assert told.value("holdfast_fabric_ready") == told.value("holdfast_fabric_complete") == 1
     assert told.value("holdfast_peer_links") == 2
     assert told.value("holdfast_fabric_malformed_total") == 0
@@ -333,8 +326,8 @@ def test_another_key_is_no_peer(tmp_path):
     try:
         poll(lambda: agents.status("a")["replication"]["peers"][0]["linked"], 10, "a and b are linked")
         poll(
-            lambda: metrics(agents, "c").value("holdfast_peer_refused_total", reason="key")
-            + metrics(agents, "a").value("holdfast_peer_refused_total", reason="key"),
+            lambda: agents.agents["c"].metrics().value("holdfast_peer_refused_total", reason="key")
+            + agents.agents["a"].metrics().value("holdfast_peer_refused_total", reason="key"),
             10,
             "the other key is refused",
         )

@@ -1,14 +1,14 @@
 """The agent as a process."""
 import json
 import signal
-import socket
 import subprocess
+import urllib.request
 from pathlib import Path
 
 from .child import DIES_WITH_US
 from .clock import poll, scaled
-from .ports import free_port
-from .proxy import BINARY, REPORTS
+from .ports import accepts, free_port
+from .proxy import BINARY, REPORTS, Metrics
 from .redis import Wire
 
 
@@ -58,10 +58,24 @@ class Agent:
         assert self.process.poll() is None, self.stderr()
         try:
             Wire(self.address).socket.close()
-            socket.create_connection(("127.0.0.1", self.admin_port), timeout=1).close()
         except OSError:
             return False
-        return True
+        return accepts(self.admin_port)
+
+    def admin(self, path):
+        """What its admin API answers, as text."""
+        address = f"http://127.0.0.1:{self.admin_port}{path}"
+        with urllib.request.urlopen(address, timeout=scaled(5)) as answer:
+            return answer.read().decode()
+
+    def status(self):
+        return json.loads(self.admin("/v1/status"))
+
+    def metrics(self):
+        return Metrics.parse(self.admin("/metrics"))
+
+    def metric(self, name, **labels):
+        return self.metrics().value(name, **labels)
 
     def kill(self):
         """SIGKILL: no chance to do anything."""

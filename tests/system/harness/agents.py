@@ -1,9 +1,7 @@
 """Agents that hold copies of each other's sessions, each a process of its own."""
 import contextlib
 import itertools
-import json
 import signal
-import urllib.request
 
 import redis
 
@@ -67,9 +65,7 @@ class Agents:
         return [name for name in started if name not in self.left]
 
     def status(self, name):
-        url = f"http://127.0.0.1:{self.agents[name].admin_port}/v1/status"
-        with urllib.request.urlopen(url, timeout=scaled(5)) as answer:
-            return json.loads(answer.read())
+        return self.agents[name].status()
 
     def joined(self, name):
         try:

@@ -1,6 +1,5 @@
 """Application processes, and many users at once."""
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -10,7 +9,7 @@ from pathlib import Path
 from .child import DIES_WITH_US
 from .client import Browser, Gone
 from .clock import poll, scaled
-from .ports import free_port
+from .ports import accepts, free_port
 
 SCRIPT = Path(__file__).with_name("app_server.py")
 STORED_MODULE = "harness.stored_server"
@@ -36,11 +35,7 @@ class App:
 
     def _listens(self):
         assert self.process.poll() is None, f"{self.name} ended"
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            return True
-        except OSError:
-            return False
+        return accepts(self.port)
 
     def kill(self):
         if self.process:

@@ -14,6 +14,7 @@ import threading
 
 from .clock import scaled
 from .ports import free_port
+from .stream import Stream
 
 RESET = struct.pack("ii", 1, 0)
 
@@ -63,7 +64,7 @@ class Closed(Exception):
     """The peer ended the connection."""
 
 
-class BackendConnection:
+class BackendConnection(Stream):
     def __init__(self, backend, sock, number):
         self.backend, self.sock, self.number = backend, sock, number
         self.received = bytearray()  # every byte, in order
@@ -87,20 +88,6 @@ class BackendConnection:
         self.received += chunk
         self.buffer += chunk
         return chunk
-
-    def take(self, size):
-        while len(self.buffer) < size:
-            self.fill()
-        taken = bytes(self.buffer[:size])
-        del self.buffer[:size]
-        return taken
-
-    def take_until(self, mark):
-        start = 0
-        while (at := self.buffer.find(mark, start)) < 0:
-            start = max(0, len(self.buffer) - len(mark))
-            self.fill()
-        return self.take(at + len(mark))
 
     def read_head(self):
         request = Request(self.take_until(b"\r\n\r\n"))

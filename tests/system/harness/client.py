@@ -6,6 +6,7 @@ import socket
 import struct
 
 from .clock import scaled
+from .stream import Stream
 
 STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (\d{3}) ([^\r\n]*)\r\n")
 
@@ -66,7 +67,7 @@ class Response:
         return pins[0].split(";")[0].split("=", 1)[1]
 
 
-class Client:
+class Client(Stream):
     """One connection. Nothing is hidden: no retries, no reconnects."""
 
     def __init__(self, port, timeout=15, receive_buffer=None, host="127.0.0.1", source=None):
@@ -115,20 +116,6 @@ class Client:
             raise Gone("fin", self.buffer)
         self.buffer += chunk
         return chunk
-
-    def take(self, size):
-        while len(self.buffer) < size:
-            self.fill()
-        taken = bytes(self.buffer[:size])
-        del self.buffer[:size]
-        return taken
-
-    def take_until(self, mark):
-        start = 0
-        while (at := self.buffer.find(mark, start)) < 0:
-            start = max(0, len(self.buffer) - len(mark))
-            self.fill()
-        return self.take(at + len(mark))
 
     def head(self):
         """The next head, 1xx too; no content is read."""

@@ -22,6 +22,15 @@ def free_port():
     raise AssertionError("no free port")
 
 
+def accepts(port):
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
 def _next_port():
     """One step of the counter that all test processes of this user share. The lock belongs to the
     open file, so it holds between threads as well, and ends with a process that is killed."""

@@ -1,9 +1,9 @@
 """A process of the test, its log, and its end."""
-import socket
 import subprocess
 
 from .child import DIES_WITH_US
 from .clock import poll
+from .ports import accepts
 
 LOG_SHOWN = 4000
 START_SECONDS = 30
@@ -33,11 +33,7 @@ class Process:
 
     def _listens(self, port):
         assert self.process.poll() is None, f"it ended: {self.process.returncode}\n{self.said()}"
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return True
-        except OSError:
-            return False
+        return accepts(port)
 
     def kill(self):
         """SIGKILL: no chance to do anything."""

@@ -3,7 +3,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -13,7 +12,7 @@ from . import config as configs
 from .child import DIES_WITH_US
 from .client import Client
 from .clock import SLOWNESS, poll, scaled
-from .ports import free_port
+from .ports import accepts, free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 BINARY = os.path.abspath(os.environ.get("HOLDFAST", ROOT / "build" / "holdfast"))
@@ -111,12 +110,7 @@ class Proxy:
         assert (
             self.process.poll() is None
         ), f"the proxy ended: {self.process.returncode}\n{self.stderr()}"
-        for port in [*self.ports, self.admin_port]:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            except OSError:
-                return False
-        return True
+        return all(accepts(port) for port in [*self.ports, self.admin_port])
 
     @property
     def pid(self):
