@@ -248,6 +248,15 @@ static void nodes_are_drained_and_crash(void **state)
     assert_true(sums.counts.taken > 0 && sums.counts.promotions > 0);
 }
 
+static void nodes_are_drained_while_the_network_parts(void **state)
+{
+    run_all(
+        "draining, parted",
+        (struct hf_cluster_options){
+            .moves = true, .drains = true, .cuts = true, .consistent = true, .duration_ms = 15000});
+    assert_true(sums.counts.taken > 0);
+}
+
 static void queues_fill(void **state)
 {
     run_all(
@@ -297,6 +306,7 @@ int main(void)
         cmocka_unit_test(nodes_leave_and_join),
         cmocka_unit_test(nodes_are_drained),
         cmocka_unit_test(nodes_are_drained_and_crash),
+        cmocka_unit_test(nodes_are_drained_while_the_network_parts),
         cmocka_unit_test(queues_fill),
         cmocka_unit_test(the_network_parts_and_the_minority_refuses),
         cmocka_unit_test(the_network_parts_and_both_sides_serve),

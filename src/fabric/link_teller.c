@@ -16,7 +16,7 @@ static void set_drains(struct hf_link *link, bool drains)
     link->says.drains = drains;
     links->drainer_count += drains ? 1 : (unsigned)-1;
     if (!drains)
-        links->drains_until_ms = 0; /* whoever said so and went was this one, or is outvoted */
+        links->drains_until_ms = 0; /* said by this one, or it says so again when it is back */
     hf_link_count(links, drains ? HF_LINK_COUNT_TOLD_DRAIN : HF_LINK_COUNT_TOLD_READY);
 }
 
