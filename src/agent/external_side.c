@@ -237,7 +237,8 @@ const char *hf_external_side_trouble(const struct hf_external_side *side)
 {
     if (side->fabric != NULL)
         return hf_remote_trouble(hf_external_fabric_remote(side->fabric));
-    return side->alone != NULL ? hf_remote_trouble(hf_external_remote(side->alone)) : "there is none";
+    return side->alone != NULL ? hf_remote_trouble(hf_external_remote(side->alone))
+                               : "there is none";
 }
 
 enum hf_agent_mode hf_external_side_mode(const struct hf_external_side *side)

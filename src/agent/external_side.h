@@ -49,5 +49,4 @@ const char *hf_external_side_trouble(const struct hf_external_side *side);
 /* Any thread. */
 enum hf_agent_mode hf_external_side_mode(const struct hf_external_side *side);
 /* NULL: there never was a store. */
-const struct hf_external_counters *
-hf_external_side_counters(const struct hf_external_side *side);
+const struct hf_external_counters *hf_external_side_counters(const struct hf_external_side *side);

@@ -204,7 +204,9 @@ def test_the_owner_is_the_cache_and_the_only_writer(fleet):
     for _ in range(20):
         assert a.get("sess:1") == b"second"
     assert sum(fleet.metric(name, "answers_total") for name in "abc") - loads <= 8  # written once more
-    assert a.set("sess:1", "third", get=True) == b"second"  # kept while the store is waited for
+    assert fleet.client("c").set("sess:1", "sent on", ex=300)  # to its owner, which writes it
+    assert store.get("sess:1") == b"sent on"
+    assert a.set("sess:1", "third", get=True) == b"sent on"  # kept while the store is waited for
     assert b.execute_command("GETDEL", "sess:1") == b"third"
     assert store.get("sess:1") is None and a.get("sess:1") is None
 

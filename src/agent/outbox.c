@@ -1,4 +1,4 @@
-#include "agent/external_outbox_internal.h"
+#include "agent/outbox_internal.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include <errno.h>
@@ -87,9 +87,8 @@ static void queue(struct hf_outbox_key *key, struct hf_fabric_op *op)
     enum hf_outbox_writing writing = outbox->settings.writing;
     bool away = hf_remote_is_away(outbox->settings.remote, hf_slice(key->text, key->size));
     bool untold = writing == HF_OUTBOX_DELETES && !key->gone; /* forgotten in its turn */
-    bool later =
-        untold ||
-        (writing == HF_OUTBOX_BEHIND && outbox->counts.dirty <= outbox->settings.dirty_max);
+    bool later = untold || (writing == HF_OUTBOX_BEHIND &&
+                            outbox->counts.dirty <= outbox->settings.dirty_max);
     outbox->counts.kept += away && !untold;
     if (away && !untold)
         hf_outbox_key_owe(key);
@@ -379,7 +378,6 @@ int hf_outbox_new(const struct hf_outbox_settings *settings, struct hf_outbox **
     outbox->hooks = (struct hf_replicated_hooks){
         .user = outbox, .admit = admit, .changed = changed, .hold = hf_outbox_held, .owned = owned};
     outbox->inner = hf_replicated_backend(settings->replicated);
-    outbox->inner_backend = &outbox->inner;
     hf_list_init(&outbox->ready);
     hf_list_init(&outbox->waiting);
     hf_list_init(&outbox->lingering);
