@@ -32,6 +32,10 @@ static void turn_end(void *user)
     if (side->losses != losses)
         hf_outbox_peer_lost(outbox);
     side->losses = losses;
+    uint64_t reunions = hf_peering_reunions(side->peering);
+    if (side->reunions != reunions)
+        hf_outbox_peer_back(outbox);
+    side->reunions = reunions;
     hf_outbox_turn(outbox);
 }
 

@@ -170,6 +170,10 @@ def compare(fleet, all_users):
             assert store.get(key) == value, key
 
 
+def linked(fleet, name):
+    return {peer["name"] for peer in fleet.status(name)["replication"]["peers"] if peer["linked"]}
+
+
 @pytest.fixture
 def make(tmp_path):
     made = []
@@ -402,6 +406,20 @@ def test_behind_and_the_owner_dies_under_load(make):
             user.names.remove("b")
         work(all_users)
     compare(fleet, all_users)
+
+
+def test_owners_write_what_they_own_when_a_peer_is_back_that_was_not_dead(fleet):
+    """It may have written too, as an owner of its own."""
+    a, b, store = fleet.client("a"), fleet.client("b"), fleet.store()
+    for i in range(20):
+        assert b.set(f"sess:{i}", f"v{i}", ex=1000)
+    fleet.settled()
+    with fleet.stopped("c"):
+        for name in "ab":
+            poll(lambda n=name: "c" not in linked(fleet, n), 20, "its silence is noticed")
+        store.set("sess:7", "the other side's")
+    poll(lambda: store.get("sess:7") == b"v7", 20, "the owner's is written")
+    assert a.get("sess:7") == b"v7"
 
 
 # --- switching by reload -----------------------------------------------------------------------------
