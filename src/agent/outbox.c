@@ -401,6 +401,7 @@ int hf_outbox_new(const struct hf_outbox_settings *settings, struct hf_outbox **
         return -ENOMEM;
     }
     walk_anew(outbox); /* what is owned already */
+    outbox->outage = hf_sessions_key_count(settings->sessions) > 0;
     hf_outbox_limit(outbox);
     hf_replicated_set_hooks(settings->replicated, &outbox->hooks);
     hf_timer_set(hf_loop_timers(settings->loop), &outbox->flush,

@@ -65,8 +65,8 @@ struct hf_outbox {
     bool walking; /* everything that is owned is written */
     uint64_t walk;
     uint64_t reunion_ms; /* then that is begun; 0: it is not */
-    bool outage;  /* since it began not all is written yet */
-    bool tombing; /* deletes since `tombs_since_ms` are told again */
+    bool outage;         /* since it began not all is written yet */
+    bool tombing;        /* deletes since `tombs_since_ms` are told again */
     uint64_t tombs, tombs_since_ms;
     uint64_t opened_ms; /* the breaker is open since then; 0: it is not */
     struct hf_external_counts counts;
