@@ -408,6 +408,41 @@ def test_behind_and_the_owner_dies_under_load(make):
     compare(fleet, all_users)
 
 
+def test_what_finds_no_place_in_memory_is_in_the_store(make):
+    """Many times more than the agents hold: all is there, as it was written last, wherever it is asked for."""
+    fleet = make(memory="8MiB", when_full="refuse")
+    count, clients = 24000, [fleet.client(name) for name in "abc"]
+
+    def write(version, first, last):
+        for begin in range(first, last, 100):
+            for client in clients:
+                pipe = client.pipeline(transaction=False)
+                for i in range(begin, begin + 100):
+                    if i % 3 == clients.index(client):
+                        pipe.set(f"sess:{i}", f"{version}:{i}:" + "x" * 1000, ex=3000)
+                assert all(pipe.execute())
+
+    write(1, 0, count)
+    write(2, 0, count // 4)
+    assert fleet.store().dbsize() == count
+    evicted = 0
+    for name in "abc":
+        url = f"http://127.0.0.1:{fleet.agents[name].admin_port}/metrics"
+        with urllib.request.urlopen(url, timeout=scaled(5)) as answer:
+            told = Metrics.parse(answer.read().decode())
+        evicted += told.value("holdfast_agent_sessions_evicted_total")
+        assert told.value("holdfast_agent_operations_refused_total") == 0
+    assert evicted > count / 4
+    for begin in range(0, count, 100):
+        client = clients[(begin // 100) % 3]
+        pipe = client.pipeline(transaction=False)
+        for i in range(begin, begin + 100):
+            pipe.get(f"sess:{i}")
+        for i, value in enumerate(pipe.execute(), begin):
+            version = 2 if i < count // 4 else 1
+            assert value is not None and value.startswith(b"%d:%d:" % (version, i)), i
+
+
 def test_owners_write_what_they_own_when_a_peer_is_back_that_was_not_dead(fleet):
     """It may have written too, as an owner of its own."""
     a, b, store = fleet.client("a"), fleet.client("b"), fleet.store()
