@@ -319,10 +319,9 @@ static void warn_of_rest(const struct hf_agent *agent, const struct hf_agent_con
         !hf_address_equal(&old->memcached, &config->memcached))
         hf_warning("%s: redis and memcached stay where they are until a restart", file);
     if (agent->fleet != NULL && !hf_agent_config_same_replication(agent->fleet, config))
-        hf_warning(
-            "%s: peer, peer_key_file, peers, backups, acknowledge and consistency stay "
-            "what they are until a restart; restart one agent after the other",
-            file);
+        hf_warning("%s: peer, peer_key_file, peers, backups, acknowledge and consistency stay "
+                   "what they are until a restart; restart one agent after the other",
+                   file);
     if (!hf_address_equal(&old->process->admin_bind, &config->process->admin_bind))
         hf_warning("%s: admin.bind stays what it is until a restart", file);
 }

@@ -42,8 +42,7 @@ void hf_external_counters_fini(struct hf_external_counters *counters)
 }
 
 void hf_external_counters_publish(struct hf_external_counters *counters,
-                                  const struct hf_external_counts *counts,
-                                  struct hf_remote *remote)
+                                  const struct hf_external_counts *counts, struct hf_remote *remote)
 {
     const struct hf_remote_counts *asked = hf_remote_counts(remote);
     put(counters, HF_EXTERNAL_COUNT_UP, !hf_remote_is_open(remote));

@@ -114,8 +114,8 @@ static bool may_begin(const struct hf_operation *operation)
 static bool asks_for_hash(const struct hf_operation *operation)
 {
     return operation->kind == HF_OPERATION_HASH_GET || operation->kind == HF_OPERATION_HASH_ALL ||
-           operation->kind == HF_OPERATION_HASH_SET || operation->kind == HF_OPERATION_HASH_DELETE ||
-           operation->kind == HF_OPERATION_HASH_ADD;
+           operation->kind == HF_OPERATION_HASH_SET ||
+           operation->kind == HF_OPERATION_HASH_DELETE || operation->kind == HF_OPERATION_HASH_ADD;
 }
 
 /* ---- to the fabric ---- */
@@ -194,9 +194,9 @@ static enum hf_store_status put_hash(struct hf_store *room, const struct hf_stor
     struct hf_store_field *fields = calloc(result->field_count + 1, sizeof(*fields));
     if (fields == NULL)
         return HF_STORE_FULL;
-    while (set.field_count < result->field_count &&
-           hf_remote_next_field(result, &fields[set.field_count].name,
-                                &fields[set.field_count].value))
+    while (
+        set.field_count < result->field_count &&
+        hf_remote_next_field(result, &fields[set.field_count].name, &fields[set.field_count].value))
         set.field_count++;
     set.fields = fields;
     enum hf_store_status status = hf_store_hash_set(room, key, &set, write, &change);
@@ -275,8 +275,7 @@ static void loaded(struct hf_remote_call *remote_call, struct hf_remote_result *
         return;
     }
     const struct hf_outbox_settings *settings = &call->fabric->settings.outbox;
-    hf_sessions_set_time(call->asked->sessions, hf_loop_now_ms(settings->loop),
-                         hf_clock_wall_ms());
+    hf_sessions_set_time(call->asked->sessions, hf_loop_now_ms(settings->loop), hf_clock_wall_ms());
     switch ((enum hf_remote_status)result->status) {
     case HF_REMOTE_OK:
         adopt(call, result);
@@ -481,7 +480,8 @@ void hf_external_fabric_free(struct hf_external_fabric **fabric)
     free(gone);
 }
 
-const struct hf_sessions_backend *hf_external_fabric_backend(const struct hf_external_fabric *fabric)
+const struct hf_sessions_backend *
+hf_external_fabric_backend(const struct hf_external_fabric *fabric)
 {
     return &fabric->backend;
 }

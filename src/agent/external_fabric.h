@@ -9,11 +9,11 @@
  *            overwrites it whatever it is
  *   away     a miss that is not known to come from a delete is UNSURE. A plain SET, and SET NX,
  *            begin a session: an id that no agent knows is taken for a new one
- * Writing to the store is the owner's: external_outbox.h.
+ * Writing to the store is the owner's: outbox.h.
  *
  * Threads: the agent's loop. Layer: agent. */
 #pragma once
-#include "agent/external_outbox.h"
+#include "agent/outbox.h"
 
 enum {
     HF_EXTERNAL_FABRIC_TRIES_MAX = 3, /* adoptions of one operation, before it is UNSURE */

@@ -32,6 +32,10 @@ static void turn_end(void *user)
     if (side->losses != losses)
         hf_outbox_peer_lost(outbox);
     side->losses = losses;
+    uint64_t reunions = hf_peering_reunions(side->peering);
+    if (side->reunions != reunions)
+        hf_outbox_peer_back(outbox);
+    side->reunions = reunions;
     hf_outbox_turn(outbox);
 }
 
@@ -237,7 +241,8 @@ const char *hf_external_side_trouble(const struct hf_external_side *side)
 {
     if (side->fabric != NULL)
         return hf_remote_trouble(hf_external_fabric_remote(side->fabric));
-    return side->alone != NULL ? hf_remote_trouble(hf_external_remote(side->alone)) : "there is none";
+    return side->alone != NULL ? hf_remote_trouble(hf_external_remote(side->alone))
+                               : "there is none";
 }
 
 enum hf_agent_mode hf_external_side_mode(const struct hf_external_side *side)

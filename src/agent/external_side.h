@@ -24,7 +24,7 @@ struct hf_external_side { /* zeroed, then the first part filled: nothing is kept
     _Atomic int mode;     /* enum hf_agent_mode: what runs */
     char *url, *password; /* owned; not freed before the end */
     bool behind;
-    uint64_t losses; /* of links, that the outbox was told of */
+    uint64_t losses, reunions; /* of peering, that the outbox was told of */
 };
 
 /* Begins what the configuration says. 0 or negative errno. */
@@ -49,5 +49,4 @@ const char *hf_external_side_trouble(const struct hf_external_side *side);
 /* Any thread. */
 enum hf_agent_mode hf_external_side_mode(const struct hf_external_side *side);
 /* NULL: there never was a store. */
-const struct hf_external_counters *
-hf_external_side_counters(const struct hf_external_side *side);
+const struct hf_external_counters *hf_external_side_counters(const struct hf_external_side *side);

@@ -75,7 +75,8 @@ struct hf_peering {
     void *turn_end_argument;
     hf_peering_left_fn left;
     void *user;
-    uint64_t leave_end_ms, losses;
+    uint64_t leave_end_ms, losses, reunions;
+    bool parted[HF_RANK_NODES_MAX]; /* by number: its link ended, and it may live */
     struct hf_metrics_source source;
     _Atomic uint64_t values[ROWS];
     _Atomic bool linked[HF_RANK_NODES_MAX]; /* by place */
@@ -93,6 +94,8 @@ static void link_up(void *user, unsigned peer, uint64_t now_ms)
 {
     struct hf_peering *peering = user;
     set_time(peering, now_ms);
+    peering->reunions += peering->parted[peer];
+    peering->parted[peer] = false;
     peering->fabric.up(peering->fabric.user, peer, now_ms);
 }
 
@@ -101,6 +104,7 @@ static void link_down(void *user, unsigned peer, bool gone, uint64_t now_ms)
     struct hf_peering *peering = user;
     set_time(peering, now_ms);
     peering->losses++;
+    peering->parted[peer] = !gone;
     peering->fabric.down(peering->fabric.user, peer, gone, now_ms);
 }
 
@@ -301,6 +305,11 @@ void hf_peering_set_turn_end(struct hf_peering *peering, hf_message_fn fn, void 
 uint64_t hf_peering_losses(const struct hf_peering *peering)
 {
     return peering->losses;
+}
+
+uint64_t hf_peering_reunions(const struct hf_peering *peering)
+{
+    return peering->reunions;
 }
 
 const struct hf_agent_replication *hf_peering_configuration(const struct hf_peering *peering)

@@ -45,6 +45,8 @@ void hf_peering_free(struct hf_peering **peering);
 
 /* Counts links that ended, of whatever cause. */
 uint64_t hf_peering_losses(const struct hf_peering *peering);
+/* Counts peers that are linked again and may have gone on by themselves meanwhile. */
+uint64_t hf_peering_reunions(const struct hf_peering *peering);
 /* What hf_store_options.dropped is told. */
 void hf_peering_dropped(struct hf_peering *peering, enum hf_store_drop why, struct hf_slice id,
                         enum hf_record_state state, struct hf_version version);

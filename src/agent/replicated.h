@@ -25,7 +25,7 @@ struct hf_replicated_settings {
     void *user;
 };
 
-/* Who writes to an external store what is executed here (external_outbox.h). Called inside the
+/* Who writes to an external store what is executed here (outbox.h). Called inside the
  * fabric's events: may read the store, and must not submit. */
 struct hf_replicated_hooks {
     void *user;

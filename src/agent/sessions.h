@@ -35,8 +35,8 @@ struct hf_sessions_call {
                    one, without a deadline of its own */
     /* The service's. */
     struct hf_sessions *sessions;
-    void *pending; /* the backend's, while it is under way; else NULL */
-    void *carrier; /* the connection that it went through (front.h) */
+    void *pending;                             /* the backend's, while it is under way; else NULL */
+    void *carrier;                             /* the connection that it went through (front.h) */
     const struct hf_sessions_backend *backend; /* that it went to */
     bool nested;                               /* a backend's own: not counted */
 };
@@ -137,8 +137,7 @@ void hf_sessions_set_backend(struct hf_sessions *sessions,
                              const struct hf_sessions_backend *backend);
 /* As if it had been made with that one; only while it is local, which has no calls under way.
  * Copied; NULL: local again. */
-void hf_sessions_set_first(struct hf_sessions *sessions,
-                           const struct hf_sessions_backend *backend);
+void hf_sessions_set_first(struct hf_sessions *sessions, const struct hf_sessions_backend *backend);
 /* Called by the loop at the beginning of what it does: the time of this turn. */
 void hf_sessions_set_time(struct hf_sessions *sessions, uint64_t now_ms, uint64_t wall_ms);
 /* Reload: as hf_store_limit. */

@@ -109,8 +109,8 @@ static json_t *store_document(const struct program *program)
         return NULL;
     bool up = hf_external_counters_value(counters, HF_EXTERNAL_COUNT_UP) != 0;
     uint64_t dirty = hf_external_counters_value(counters, HF_EXTERNAL_COUNT_DIRTY);
-    return json_pack("{s:s, s:b, s:I}", "url", hf_agent_external_url(program->agent), "up", up, "dirty",
-                     (json_int_t)dirty);
+    return json_pack("{s:s, s:b, s:I}", "url", hf_agent_external_url(program->agent), "up", up,
+                     "dirty", (json_int_t)dirty);
 }
 
 /* The other agents. What they are called does not change before a restart. */
@@ -152,12 +152,12 @@ static json_t *status_document(void *user, const struct hf_admin_times *times)
         "s:o, s:o, s:o, s:o*}",
         "version", HF_VERSION, "node", config->node, "uptime_s",
         (double)(times->now_ms - times->started_ms) / 1000.0, "generation",
-        (json_int_t)config->generation, "config", config->file, "mode", hf_agent_mode_word(hf_agent_mode(program->agent)),
-        "listeners", listeners_document(program), "replication", replication_document(program),
-        "sessions", "owner", count(program, HF_AGENT_SESSIONS_OWNED), "backup",
-        count(program, HF_AGENT_SESSIONS_BACKUP), "tombstone",
-        count(program, HF_AGENT_SESSIONS_TOMB), "keys", count(program, HF_AGENT_KEYS), "memory",
-        "logical", count(program, HF_AGENT_BYTES_LOGICAL), "used",
+        (json_int_t)config->generation, "config", config->file, "mode",
+        hf_agent_mode_word(hf_agent_mode(program->agent)), "listeners", listeners_document(program),
+        "replication", replication_document(program), "sessions", "owner",
+        count(program, HF_AGENT_SESSIONS_OWNED), "backup", count(program, HF_AGENT_SESSIONS_BACKUP),
+        "tombstone", count(program, HF_AGENT_SESSIONS_TOMB), "keys", count(program, HF_AGENT_KEYS),
+        "memory", "logical", count(program, HF_AGENT_BYTES_LOGICAL), "used",
         count(program, HF_AGENT_BYTES_USED), "limit", count(program, HF_AGENT_BYTES_LIMIT),
         "expired", count(program, HF_AGENT_EXPIRED), "evicted", count(program, HF_AGENT_EVICTED),
         "refused", count(program, HF_AGENT_REFUSED), "store", store_document(program));

@@ -4,7 +4,6 @@
 #include "store/memory.h"
 #include <errno.h>
 
-
 /* NAME:PORT for a DNS name: address types are numeric only. */
 static int read_host_port(struct hf_loader *loader, const struct hf_key *key,
                           const struct hf_yaml *node, void *field)

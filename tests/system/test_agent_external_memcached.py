@@ -1,12 +1,15 @@
 """The agent before a real memcached."""
 import base64
+import signal
+from urllib.request import urlopen
 
 import pytest
-from harness import poll
+from harness import poll, scaled
 from harness.agent import Agent
 from harness.agents import Agents
 from harness.external import BeforeStore
 from harness.memcached import Memcached, Wire, packet, stored
+from harness.proxy import Metrics
 
 
 class Pair(BeforeStore):

@@ -170,6 +170,10 @@ def compare(fleet, all_users):
             assert store.get(key) == value, key
 
 
+def linked(fleet, name):
+    return {peer["name"] for peer in fleet.status(name)["replication"]["peers"] if peer["linked"]}
+
+
 @pytest.fixture
 def make(tmp_path):
     made = []
@@ -204,7 +208,9 @@ def test_the_owner_is_the_cache_and_the_only_writer(fleet):
     for _ in range(20):
         assert a.get("sess:1") == b"second"
     assert sum(fleet.metric(name, "answers_total") for name in "abc") - loads <= 8  # written once more
-    assert a.set("sess:1", "third", get=True) == b"second"  # kept while the store is waited for
+    assert fleet.client("c").set("sess:1", "sent on", ex=300)  # to its owner, which writes it
+    assert store.get("sess:1") == b"sent on"
+    assert a.set("sess:1", "third", get=True) == b"sent on"  # kept while the store is waited for
     assert b.execute_command("GETDEL", "sess:1") == b"third"
     assert store.get("sess:1") is None and a.get("sess:1") is None
 
@@ -400,6 +406,55 @@ def test_behind_and_the_owner_dies_under_load(make):
             user.names.remove("b")
         work(all_users)
     compare(fleet, all_users)
+
+
+def test_what_finds_no_place_in_memory_is_in_the_store(make):
+    """Many times more than the agents hold: all is there, as it was written last, wherever it is asked for."""
+    fleet = make(memory="8MiB", when_full="refuse")
+    count, clients = 24000, [fleet.client(name) for name in "abc"]
+
+    def write(version, first, last):
+        for begin in range(first, last, 100):
+            for client in clients:
+                pipe = client.pipeline(transaction=False)
+                for i in range(begin, begin + 100):
+                    if i % 3 == clients.index(client):
+                        pipe.set(f"sess:{i}", f"{version}:{i}:" + "x" * 1000, ex=3000)
+                assert all(pipe.execute())
+
+    write(1, 0, count)
+    write(2, 0, count // 4)
+    assert fleet.store().dbsize() == count
+    evicted = 0
+    for name in "abc":
+        url = f"http://127.0.0.1:{fleet.agents[name].admin_port}/metrics"
+        with urllib.request.urlopen(url, timeout=scaled(5)) as answer:
+            told = Metrics.parse(answer.read().decode())
+        evicted += told.value("holdfast_agent_sessions_evicted_total")
+        assert told.value("holdfast_agent_operations_refused_total") == 0
+    assert evicted > count / 4
+    for begin in range(0, count, 100):
+        client = clients[(begin // 100) % 3]
+        pipe = client.pipeline(transaction=False)
+        for i in range(begin, begin + 100):
+            pipe.get(f"sess:{i}")
+        for i, value in enumerate(pipe.execute(), begin):
+            version = 2 if i < count // 4 else 1
+            assert value is not None and value.startswith(b"%d:%d:" % (version, i)), i
+
+
+def test_owners_write_what_they_own_when_a_peer_is_back_that_was_not_dead(fleet):
+    """It may have written too, as an owner of its own."""
+    a, b, store = fleet.client("a"), fleet.client("b"), fleet.store()
+    for i in range(20):
+        assert b.set(f"sess:{i}", f"v{i}", ex=1000)
+    fleet.settled()
+    with fleet.stopped("c"):
+        for name in "ab":
+            poll(lambda n=name: "c" not in linked(fleet, n), 20, "its silence is noticed")
+        store.set("sess:7", "the other side's")
+    poll(lambda: store.get("sess:7") == b"v7", 20, "the owner's is written")
+    assert a.get("sess:7") == b"v7"
 
 
 # --- switching by reload -----------------------------------------------------------------------------

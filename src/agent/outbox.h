@@ -18,6 +18,8 @@
  *            delete is repeated the fabric is asked: somebody may have made the key anew
  *   deleted by another  when the store is back, or an agent is lost, the deletes of the outage, or
  *            of the last moments, are told again by whoever has their tombstones
+ *   two owners  when a peer is back that was not dead, everything that is owned here is written
+ *            HF_OUTBOX_REUNION_MS later, when the fabric has settled whose value stays
  *   an empty store  (it began anew, or another one answers), or more taken over than
  *            HF_EXTERNAL_DIRTY_MAX: everything that is owned here is written
  *
@@ -31,7 +33,8 @@ enum {
     HF_OUTBOX_FLUSH_MS = HF_EXTERNAL_BEHIND_MS,
     HF_OUTBOX_AGAIN_MS = 1000, /* longer than HF_REMOTE_DEADLINE_MS */
     HF_OUTBOX_TOMBS_MS = 5000, /* a delete that old was told, or the breaker is open */
-    HF_OUTBOX_LATE_MS = 50,    /* a turn that takes longer may have outlived a lease */
+    HF_OUTBOX_REUNION_MS = 3000,
+    HF_OUTBOX_LATE_MS = 50, /* a turn that takes longer may have outlived a lease */
 };
 
 enum hf_outbox_writing {
@@ -70,6 +73,8 @@ void hf_outbox_leave(struct hf_outbox *outbox);
 void hf_outbox_store_changed(struct hf_outbox *outbox, enum hf_remote_change change);
 /* An agent has ended, or is not reached: what it was told to delete last it may have owed. */
 void hf_outbox_peer_lost(struct hf_outbox *outbox);
+/* One is back that may have gone on by itself: as the owner of what others owned too, and wrote. */
+void hf_outbox_peer_back(struct hf_outbox *outbox);
 /* The store still has a key that the fabric says is deleted. */
 void hf_outbox_delete(struct hf_outbox *outbox, const struct hf_store_key *key);
 

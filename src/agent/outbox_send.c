@@ -1,5 +1,5 @@
 /* One request about one key, and what came of it. */
-#include "agent/external_outbox_internal.h"
+#include "agent/outbox_internal.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include <stdlib.h>
@@ -31,9 +31,8 @@ static void begin(struct hf_outbox_key *key, enum hf_outbox_step step)
 
 static void send_delete(struct hf_outbox_key *key)
 {
-    const struct hf_remote_request request = {.kind = HF_REMOTE_DELETE,
-                                              .key = hf_slice(key->text, key->size),
-                                              .ttl_ms = HF_REMOTE_NEVER};
+    const struct hf_remote_request request = {
+        .kind = HF_REMOTE_DELETE, .key = hf_slice(key->text, key->size), .ttl_ms = HF_REMOTE_NEVER};
     begin(key, HF_OUTBOX_SENDING);
     hf_remote_submit(key->outbox->settings.remote, &key->remote, &request);
 }
@@ -90,7 +89,7 @@ static void check(struct hf_outbox_key *key)
     begin(key, HF_OUTBOX_CHECKING);
     key->check.sessions = outbox->settings.sessions;
     key->check.nested = true;
-    key->check.backend = outbox->inner_backend;
+    key->check.backend = &outbox->inner;
     key->check.operation = (struct hf_operation){
         .kind = HF_OPERATION_GET, .flags = HF_OPERATION_NO_VALUE, .key = key->key};
     hf_sessions_set_time(outbox->settings.sessions, now_ms, hf_clock_wall_ms());

@@ -1,11 +1,11 @@
-#include "agent/external_outbox_internal.h"
+#include "agent/outbox_internal.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { WALK_RECORDS = 16, LOOKED_AT_MAX = 4 * HF_EXTERNAL_WINDOW };
+enum { WALK_RECORDS = 16, WALKS = 64, LOOKED_AT_MAX = 4 * HF_EXTERNAL_WINDOW };
 
 /* ---- what the owner executes ---- */
 
@@ -87,9 +87,8 @@ static void queue(struct hf_outbox_key *key, struct hf_fabric_op *op)
     enum hf_outbox_writing writing = outbox->settings.writing;
     bool away = hf_remote_is_away(outbox->settings.remote, hf_slice(key->text, key->size));
     bool untold = writing == HF_OUTBOX_DELETES && !key->gone; /* forgotten in its turn */
-    bool later =
-        untold ||
-        (writing == HF_OUTBOX_BEHIND && outbox->counts.dirty <= outbox->settings.dirty_max);
+    bool later = untold || (writing == HF_OUTBOX_BEHIND &&
+                            outbox->counts.dirty <= outbox->settings.dirty_max);
     outbox->counts.kept += away && !untold;
     if (away && !untold)
         hf_outbox_key_owe(key);
@@ -225,6 +224,11 @@ static void walk_anew(struct hf_outbox *outbox)
     outbox->outage = true;
 }
 
+void hf_outbox_peer_back(struct hf_outbox *outbox)
+{
+    outbox->reunion_ms = hf_outbox_now_ms(outbox) + HF_OUTBOX_REUNION_MS;
+}
+
 static void report_end(struct hf_outbox *outbox)
 {
     const struct hf_external_counts *counts = &outbox->counts;
@@ -259,22 +263,24 @@ static void send_waiting(struct hf_outbox *outbox, unsigned budget)
     hf_list_splice_back(&outbox->waiting, &seen);
 }
 
+static bool may_walk(const struct hf_outbox *outbox)
+{
+    return (outbox->walking || outbox->tombing) && outbox->window < HF_EXTERNAL_WINDOW &&
+           outbox->counts.dirty < outbox->settings.dirty_max &&
+           !hf_remote_is_open(outbox->settings.remote);
+}
+
 void hf_outbox_flush(struct hf_outbox *outbox)
 {
     if (outbox->flushing)
         return;
     outbox->flushing = true;
     send_waiting(outbox, LOOKED_AT_MAX);
-    while (outbox->walking && outbox->window < HF_EXTERNAL_WINDOW &&
-           outbox->counts.dirty < outbox->settings.dirty_max &&
-           !hf_remote_is_open(outbox->settings.remote)) {
-        walk_on(outbox);
-        send_waiting(outbox, LOOKED_AT_MAX);
-    }
-    while (outbox->tombing && outbox->window < HF_EXTERNAL_WINDOW &&
-           outbox->counts.dirty < outbox->settings.dirty_max &&
-           !hf_remote_is_open(outbox->settings.remote)) {
-        hf_outbox_tombs_on(outbox);
+    for (unsigned i = 0; i < WALKS && may_walk(outbox); i++) {
+        if (outbox->walking)
+            walk_on(outbox);
+        else
+            hf_outbox_tombs_on(outbox);
         send_waiting(outbox, LOOKED_AT_MAX);
     }
     outbox->flushing = false;
@@ -294,6 +300,10 @@ static void flush_expired(struct hf_timer *timer)
     uint64_t now_ms = hf_outbox_now_ms(outbox);
     hf_timer_set(hf_loop_timers(outbox->settings.loop), timer, now_ms + HF_OUTBOX_FLUSH_MS / 2);
     hf_outbox_let_go_late(outbox);
+    if (outbox->reunion_ms != 0 && outbox->reunion_ms <= now_ms) {
+        outbox->reunion_ms = 0;
+        walk_anew(outbox);
+    }
     while (!hf_list_empty(&outbox->lingering)) {
         struct hf_outbox_key *key =
             hf_container_of(outbox->lingering.next, struct hf_outbox_key, node);
@@ -379,7 +389,6 @@ int hf_outbox_new(const struct hf_outbox_settings *settings, struct hf_outbox **
     outbox->hooks = (struct hf_replicated_hooks){
         .user = outbox, .admit = admit, .changed = changed, .hold = hf_outbox_held, .owned = owned};
     outbox->inner = hf_replicated_backend(settings->replicated);
-    outbox->inner_backend = &outbox->inner;
     hf_list_init(&outbox->ready);
     hf_list_init(&outbox->waiting);
     hf_list_init(&outbox->lingering);
@@ -392,6 +401,7 @@ int hf_outbox_new(const struct hf_outbox_settings *settings, struct hf_outbox **
         return -ENOMEM;
     }
     walk_anew(outbox); /* what is owned already */
+    outbox->outage = hf_sessions_key_count(settings->sessions) > 0;
     hf_outbox_limit(outbox);
     hf_replicated_set_hooks(settings->replicated, &outbox->hooks);
     hf_timer_set(hf_loop_timers(settings->loop), &outbox->flush,

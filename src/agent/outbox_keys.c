@@ -1,5 +1,5 @@
 /* The keys that the outbox has to write, or remembers. */
-#include "agent/external_outbox_internal.h"
+#include "agent/outbox_internal.h"
 #include "base/assert.h"
 #include <stdlib.h>
 

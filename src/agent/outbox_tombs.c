@@ -1,6 +1,6 @@
 /* Deletes that an agent which ended owed the store. A tombstone has no keys, so every text that the
  * patterns make of its id is deleted, after the fabric said that it holds no such key. */
-#include "agent/external_outbox_internal.h"
+#include "agent/outbox_internal.h"
 
 enum { TOMB_RECORDS = 16 };
 

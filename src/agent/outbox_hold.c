@@ -1,6 +1,6 @@
 /* Operations that are answered when the store has their key, or the time for that is over. An
  * operation is owned by the fabric until it is finished, and then waits here. */
-#include "agent/external_outbox_internal.h"
+#include "agent/outbox_internal.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include <stdlib.h>
