@@ -15,6 +15,7 @@
 enum {
     PEERING_MAGIC = 0x50454552,
     EPOCH_MS = 60 * 1000,
+    LOOK_MS = 1000, /* between two looks at the settings of peers */
 };
 static const uint64_t epoch_start_ms =
     UINT64_C(1735689600000); /* 2025-01-01, so that minutes fit */
@@ -69,7 +70,8 @@ struct hf_peering {
     struct hf_timer tick;
     hf_peering_left_fn left;
     void *user;
-    uint64_t leave_end_ms;
+    uint64_t leave_end_ms, look_ms;
+    bool differs[HF_RANK_NODES_MAX]; /* by place: it was told */
     struct hf_metrics_source source;
     _Atomic uint64_t values[ROWS];
     _Atomic bool linked[HF_RANK_NODES_MAX]; /* by place */
@@ -136,12 +138,34 @@ static void leave_over(struct hf_peering *peering, bool done)
     left(peering->user);
 }
 
+/* Each file is right by itself, so nobody else can tell. Once while it lasts. */
+static void look_at_settings(struct hf_peering *peering, uint64_t now_ms)
+{
+    const struct hf_agent_replication *configuration = peering->configuration;
+    const struct hf_fabric *fabric = hf_replicated_fabric(peering->replicated);
+    if (now_ms < peering->look_ms)
+        return;
+    peering->look_ms = now_ms + LOOK_MS;
+    for (unsigned i = 0; i < configuration->peer_count; i++) {
+        bool differs = i != configuration->self && hf_fabric_differs(fabric, peering->numbers[i]);
+        if (differs && !peering->differs[i])
+            hf_warning("peer %s has another 'backups' or 'consistency' than this agent, which has "
+                       "backups: %u, consistency: %s: write the same into the files of all agents "
+                       "and restart them one after the other; until then only the weaker promise "
+                       "holds",
+                       configuration->peers[i].name, configuration->backups,
+                       configuration->consistent ? "consistent" : "available");
+        peering->differs[i] = differs;
+    }
+}
+
 static void tick(struct hf_timer *timer)
 {
     struct hf_peering *peering = hf_container_of(timer, struct hf_peering, tick);
     uint64_t now_ms = hf_loop_now_ms(peering->loop);
     set_time(peering, now_ms);
     hf_replicated_tick(peering->replicated, now_ms);
+    look_at_settings(peering, now_ms);
     hf_timer_set(hf_loop_timers(peering->loop), timer, now_ms + HF_FABRIC_TICK_MS);
     if (peering->left == NULL)
         return;

@@ -356,6 +356,12 @@ bool hf_fabric_left(const struct hf_fabric *f)
     return true;
 }
 
+bool hf_fabric_differs(const struct hf_fabric *f, unsigned peer)
+{
+    const struct hf_peer *p = &f->peers[peer];
+    return p->status != HF_PEER_DEAD && p->settings != hf_membership_settings(f);
+}
+
 bool hf_fabric_ready(const struct hf_fabric *f)
 {
     return f->status == HF_PEER_READY;
