@@ -15,6 +15,7 @@
 enum {
     PEERING_MAGIC = 0x50454552,
     EPOCH_MS = 60 * 1000,
+    LOOK_MS = 1000, /* between two looks at the settings of peers */
 };
 static const uint64_t epoch_start_ms =
     UINT64_C(1735689600000); /* 2025-01-01, so that minutes fit */
@@ -75,8 +76,9 @@ struct hf_peering {
     void *turn_end_argument;
     hf_peering_left_fn left;
     void *user;
-    uint64_t leave_end_ms, losses, reunions;
-    bool parted[HF_RANK_NODES_MAX]; /* by number: its link ended, and it may live */
+    uint64_t leave_end_ms, losses, reunions, look_ms;
+    bool parted[HF_RANK_NODES_MAX];  /* by number: its link ended, and it may live */
+    bool differs[HF_RANK_NODES_MAX]; /* by place: it was told */
     struct hf_metrics_source source;
     _Atomic uint64_t values[ROWS];
     _Atomic bool linked[HF_RANK_NODES_MAX]; /* by place */
@@ -174,6 +176,27 @@ static uint64_t next_tick_ms(uint64_t now_ms)
     return now_ms - now_ms % HF_FABRIC_TICK_MS + HF_FABRIC_TICK_MS;
 }
 
+/* Each file is right by itself, so nobody else can tell. Once while it lasts. */
+static void look_at_settings(struct hf_peering *peering, uint64_t now_ms)
+{
+    const struct hf_agent_replication *configuration = peering->configuration;
+    const struct hf_fabric *fabric = hf_replicated_fabric(peering->replicated);
+    if (now_ms < peering->look_ms)
+        return;
+    peering->look_ms = now_ms + LOOK_MS;
+    for (unsigned i = 0; i < configuration->peer_count; i++) {
+        bool differs = i != configuration->self && hf_fabric_differs(fabric, peering->numbers[i]);
+        if (differs && !peering->differs[i])
+            hf_warning("peer %s has another 'backups' or 'consistency' than this agent, which has "
+                       "backups: %u, consistency: %s: write the same into the files of all agents "
+                       "and restart them one after the other; until then only the weaker promise "
+                       "holds",
+                       configuration->peers[i].name, configuration->backups,
+                       configuration->consistent ? "consistent" : "available");
+        peering->differs[i] = differs;
+    }
+}
+
 static void tick(struct hf_timer *timer)
 {
     struct hf_peering *peering = hf_container_of(timer, struct hf_peering, tick);
@@ -181,6 +204,7 @@ static void tick(struct hf_timer *timer)
     set_time(peering, now_ms);
     heed_proxies(peering, now_ms);
     hf_replicated_tick(peering->replicated, now_ms);
+    look_at_settings(peering, now_ms);
     hf_timer_set(hf_loop_timers(peering->loop), timer, next_tick_ms(now_ms));
     if (peering->left == NULL)
         return;

@@ -1,4 +1,5 @@
 /* Says where a configuration is wrong and what to write, or what it promises. */
+#include "cmd/check_agent.h"
 #include "cmd/cmd.h"
 #include "config/agent.h"
 #include <errno.h>
@@ -181,43 +182,6 @@ static int print_summary(const struct hf_config *config)
     return HF_EXIT_DONE;
 }
 
-static void print_peers(const struct hf_agent_replication *replication)
-{
-    char address[HF_ADDRESS_TEXT_MAX];
-    if (!replication->on)
-        return;
-    printf("  copies: %u, acknowledged by %s, %s%s\n", replication->backups,
-           replication->acknowledge_memory ? "memory" : "backup",
-           replication->consistent ? "consistent" : "available",
-           replication->has_key ? " (key)" : "");
-    for (unsigned i = 0; i < replication->peer_count; i++) {
-        hf_address_format(&replication->peers[i].address, address);
-        printf("  peer %s: %s%s\n", replication->peers[i].name, address,
-               i == replication->self ? " (this agent)" : "");
-    }
-}
-
-static void print_agent(const struct hf_agent_config *config)
-{
-    const struct {
-        const char *name;
-        const struct hf_address *address;
-    } rows[] = {{"redis", &config->redis},
-                {"memcached", &config->memcached},
-                {"admin", &config->process->admin_bind}};
-    char address[HF_ADDRESS_TEXT_MAX];
-    printf("%s: good: agent %s, %llu MiB for sessions, when full: %s\n", config->process->file,
-           config->process->node, (unsigned long long)(config->memory >> 20),
-           config->when_full == HF_STORE_EVICT ? "evict" : "refuse");
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (rows[i].address->size == 0)
-            continue;
-        hf_address_format(rows[i].address, address);
-        printf("  %s: %s\n", rows[i].name, address);
-    }
-    print_peers(&config->replication);
-}
-
 static int check_agent(const char *file)
 {
     struct hf_config_report report = {0};
@@ -227,7 +191,7 @@ static int check_agent(const char *file)
     if (result != 0)
         code = tell(file, &report, result);
     else
-        print_agent(config);
+        hf_check_print_agent(config);
     hf_agent_config_free(&config);
     hf_config_report_fini(&report);
     return code;

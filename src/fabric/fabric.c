@@ -381,6 +381,12 @@ void hf_fabric_resume(struct hf_fabric *f, struct hf_fabric_op *op, uint64_t now
     leave(f);
 }
 
+bool hf_fabric_differs(const struct hf_fabric *f, unsigned peer)
+{
+    const struct hf_peer *p = &f->peers[peer];
+    return p->status != HF_PEER_DEAD && p->settings != hf_membership_settings(f);
+}
+
 bool hf_fabric_ready(const struct hf_fabric *f)
 {
     return f->status == HF_PEER_READY;

@@ -247,6 +247,9 @@ enum hf_fabric_knowledge hf_fabric_know(struct hf_fabric *fabric, struct hf_slic
 bool hf_fabric_ready(const struct hf_fabric *fabric);
 /* Every live peer has told all it knows, under the present membership. */
 bool hf_fabric_complete(const struct hf_fabric *fabric);
+/* Whether a peer that lives has other `backups` than we, or another `consistent`: then only what
+ * the weaker of them promises holds. */
+bool hf_fabric_differs(const struct hf_fabric *fabric, unsigned peer);
 /* Whether the record may be served here and now. */
 bool hf_fabric_serves(const struct hf_fabric *fabric, const struct hf_fabric_record *record,
                       uint64_t hash, uint64_t now_ms);

@@ -42,7 +42,13 @@ enum {
 
 enum hf_peer_status { HF_PEER_DEAD, HF_PEER_SYNCING, HF_PEER_READY, HF_PEER_LEAVING };
 
-enum hf_peer_flag { HF_PEER_COUNTS_YOU = 1, HF_PEER_DRAINS = 2 }; /* HEARTBEAT */
+enum hf_peer_flag { /* HEARTBEAT */
+                    HF_PEER_COUNTS_YOU = 1,
+                    HF_PEER_DRAINS = 2,
+                    HF_PEER_TWO_BACKUPS = 4, /* its settings, which all are to have alike */
+                    HF_PEER_CONSISTENT = 8,
+                    HF_PEER_SETTINGS = HF_PEER_TWO_BACKUPS | HF_PEER_CONSISTENT,
+};
 enum hf_answer_flag { HF_ANSWER_YIELDED = 1, HF_ANSWER_PULLED = 2, HF_ANSWER_VALUE = 4 };
 enum hf_nack_flag { HF_NACK_STALE = 1, HF_NACK_BULK = 2, HF_NACK_FULL = 4 };
 /* Flags beside those of enum hf_fabric_flag: of a REQUEST whose owner, as the home told, serves it
@@ -96,6 +102,7 @@ struct hf_peer {
     bool gone;                   /* dead for certain: it serves nobody */
     bool drains;                 /* is to be given nothing, as it told last */
     uint8_t claims;              /* the status it told last */
+    uint8_t settings;            /* likewise: of HF_PEER_SETTINGS */
     uint64_t incarnation, ready_incarnation;
     uint64_t view;                 /* as it told last */
     uint64_t heard_ms, counted_ms; /* last heartbeat; last one that counted us */
@@ -223,6 +230,8 @@ struct hf_fabric {
 };
 
 /* membership.c */
+/* Ours, of HF_PEER_SETTINGS. */
+uint8_t hf_membership_settings(const struct hf_fabric *f);
 bool hf_membership_alive(const struct hf_fabric *f, unsigned node);
 bool hf_membership_ready(const struct hf_fabric *f, unsigned node);
 bool hf_membership_quorum(const struct hf_fabric *f);

@@ -269,6 +269,12 @@ static bool two_way(const struct hf_fabric *f, const struct hf_wire_message *m)
            f->now_ms - m->echo_ms < HF_FABRIC_LEASE_MS;
 }
 
+uint8_t hf_membership_settings(const struct hf_fabric *f)
+{
+    return (f->settings.backups > 1 ? HF_PEER_TWO_BACKUPS : 0) |
+           (f->settings.consistent ? HF_PEER_CONSISTENT : 0);
+}
+
 void hf_membership_heartbeat(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
 {
     struct hf_peer *p = &f->peers[peer];
@@ -278,6 +284,7 @@ void hf_membership_heartbeat(struct hf_fabric *f, unsigned peer, const struct hf
     p->echo_ms = m->sent_ms;
     p->weight = m->weight;
     p->drains = m->flags & HF_PEER_DRAINS;
+    p->settings = m->flags & HF_PEER_SETTINGS;
     if (was_dead && f->now_ms - p->beat_ms >= HF_FABRIC_TICK_MS)
         hf_membership_beat(f, peer); /* so that it learns at once that we hear it */
     if (was_dead && !two_way(f, m))
@@ -310,7 +317,7 @@ void hf_membership_beat(struct hf_fabric *f, unsigned peer)
     struct hf_wire_message m = {.type = HF_WIRE_HEARTBEAT, .sent_ms = f->now_ms};
     m.echo_ms = p->echo_ms;
     m.status = (uint8_t)f->status;
-    m.flags = p->status != HF_PEER_DEAD ? HF_PEER_COUNTS_YOU : 0;
+    m.flags = hf_membership_settings(f) | (p->status != HF_PEER_DEAD ? HF_PEER_COUNTS_YOU : 0);
     m.flags |= f->drains ? HF_PEER_DRAINS : 0;
     m.weight = (uint16_t)leases(f);
     m.view = f->view;

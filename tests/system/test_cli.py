@@ -172,6 +172,38 @@ def test_check_agent(write):
     )  # not at the top: no agent's file
 
 
+PEERS = """agent:
+  redis: 127.0.0.1:6380
+  peer: 127.0.0.1:7401
+  peers: {app1: "127.0.0.1:7401", app2: "127.0.0.1:7402", app3: "127.0.0.1:7403"}
+"""
+STORE = """agent:
+  redis: 127.0.0.1:6380
+  mode: external
+  external: {url: "redis://127.0.0.1:6379/0", write: behind}
+"""
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("agent: {redis: 127.0.0.1:6380}\n", ["local, 1024 MiB", "all are gone; write peers:"]),
+        (PEERS, ["detection 1100 ms", "2 at the same moment", "unless all others were silent for 250 ms",
+                 "each part goes on"]),
+        (PEERS + "  backups: 2\n", ["3 at the same moment"]),
+        (PEERS + "  consistency: consistent\n", ["fewer than 2 of the 3 agents", "lost: nothing that was"]),
+        (PEERS + "  acknowledge: memory\n", ["lost: writes of the last moments"]),
+        (PEERS.replace(', app3: "127.0.0.1:7403"', "") + "  consistency: consistent\n",
+         ["with 2 agents the end of one stops all"]),
+        (STORE, ["store: redis://127.0.0.1:6379/0, write behind", "what was written in the last moments"]),
+    ],
+)  # fmt: skip
+def test_check_agent_tells_what_it_promises(write, text, told):
+    out = run("check", "-c", write(text)).stdout
+    for part in told:
+        assert part in out
+
+
 # --- ctl -------------------------------------------------------------------------------------------
 @pytest.fixture
 def running(backends, run_proxy):
