@@ -1,5 +1,4 @@
 """The interoperability tests use the harness of the system tests."""
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,9 +8,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "system"))
 pytest.register_assert_rewrite("fleet")
 
 from fleet import STORES  # noqa: E402
-from harness import scaled  # noqa: E402
+from harness.node import install  # noqa: E402
 
-EXPRESS = Path(__file__).parent / "express"
+HERE = Path(__file__).parent
 DEFAULT_STORES = "agents"
 
 
@@ -25,14 +24,11 @@ def pytest_addoption(parser):
 
 @pytest.fixture(scope="session")
 def modules():
-    """The packages that express/package-lock.json names, installed once."""
-    wanted = EXPRESS / "package-lock.json"
-    installed = EXPRESS / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
-        subprocess.run(
-            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=EXPRESS,
-            check=True,
-            timeout=scaled(120),
-            stdout=subprocess.DEVNULL,
-        )
+    """What the Express applications need, installed once."""
+    install(HERE / "express")
+
+
+@pytest.fixture(scope="session")
+def clients_installed():
+    """The Redis clients of Node.js, installed once."""
+    install(HERE / "clients")
