@@ -76,8 +76,7 @@ static void enter(struct hf_fabric *f, uint64_t now_ms)
         f->store.begin(f->store.user, f->now_ms);
 }
 
-/* No record found before is in use any more. */
-static void end_event(struct hf_fabric *f)
+void hf_fabric_end_event(struct hf_fabric *f)
 {
     if (f->depth == 1 && f->store.end != NULL)
         f->store.end(f->store.user);
@@ -87,7 +86,7 @@ static void leave(struct hf_fabric *f)
 {
     if (f->depth == 1)
         hf_membership_settle(f);
-    end_event(f);
+    hf_fabric_end_event(f);
     f->depth--;
 }
 
@@ -302,7 +301,7 @@ bool hf_fabric_receive(struct hf_fabric *f, unsigned peer, struct hf_slice bytes
             break;
         *ret_used += used;
         fine = m.type == HF_WIRE_CHUNK ? receive_chunk(f, peer, &m) : dispatch(f, peer, &m);
-        end_event(f);
+        hf_fabric_end_event(f);
     }
     fine &= verdict == HF_WIRE_DONE || verdict == HF_WIRE_NEED_MORE;
     f->counts.protocol_errors += !fine;

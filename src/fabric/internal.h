@@ -228,6 +228,10 @@ void hf_membership_beat(struct hf_fabric *f, unsigned peer);
 void hf_membership_away(struct hf_fabric *f);
 void hf_membership_rejoin(struct hf_fabric *f, enum hf_peer_status status);
 
+/* fabric.c */
+/* No record found before is in use any more. */
+void hf_fabric_end_event(struct hf_fabric *f);
+
 /* queue.c */
 void hf_queue_init(struct hf_queue *queue);
 void hf_queue_fini(struct hf_queue *queue);

@@ -10,6 +10,7 @@ enum {
     OWNER_BITS = 7,       /* of the store's owner: the node; above them the generation */
     EMPTY_MS = 10 * 1000, /* a granted record may be without keys for this long */
     ROOM_FIRST = 64 * 1024,
+    SLOTS_FIRST = 256, /* taken at the start: more than an event touches */
 };
 _Static_assert(HF_RANK_NODES_MAX <= 1 << OWNER_BITS, "a node fits");
 _Static_assert(HF_FABRIC_GENERATIONS <= 1 << (16 - OWNER_BITS), "a generation fits");
@@ -152,7 +153,8 @@ static struct slot *take(struct hf_records *records, struct hf_slice id, uint64_
     return slot;
 }
 
-/* A record that is there must not look as if it were not: that would be a false miss. */
+/* A record that is there must not look as if it were not: that would be a false miss. So it needs a
+ * slot, of which there are SLOTS_FIRST when the system has no memory. */
 static struct hf_fabric_record *show(struct hf_records *records,
                                      const struct hf_store_record *found)
 {
@@ -351,6 +353,18 @@ bool hf_records_look(const struct hf_records *records, struct hf_slice id, uint6
 
 /* ---- life ---- */
 
+static bool take_slots(struct hf_records *records)
+{
+    for (unsigned i = 0; i < SLOTS_FIRST; i++) {
+        struct slot *slot = malloc(sizeof(*slot));
+        if (slot == NULL)
+            return false;
+        hf_list_init(&slot->node);
+        hf_list_push_front(&records->unused, &slot->node);
+    }
+    return true;
+}
+
 int hf_records_new(const struct hf_records_settings *settings, struct hf_records **ret_records)
 {
     struct hf_records *records = calloc(1, sizeof(*records));
@@ -362,6 +376,10 @@ int hf_records_new(const struct hf_records_settings *settings, struct hf_records
         hf_list_init(&records->chains[i]);
     hf_list_init(&records->used);
     hf_list_init(&records->unused);
+    if (!take_slots(records)) {
+        hf_records_free(&records);
+        return -ENOMEM;
+    }
     *ret_records = records;
     return 0;
 }

@@ -225,8 +225,10 @@ bool hf_sync_versions(struct hf_fabric *f, unsigned peer, const struct hf_wire_m
     bool bad = false;
     if (m->view != s->their_view)
         return true;
-    while (hf_wire_get_entry(&bytes, &entry, &bad))
+    while (hf_wire_get_entry(&bytes, &entry, &bad)) {
         consider(f, peer, &entry);
+        hf_fabric_end_event(f);
+    }
     s->last_list = m->flags & HF_SYNC_LAST;
     go_on(f, peer);
     return !bad;
