@@ -156,6 +156,7 @@ static void reset_link(struct hf_fabric *f, unsigned peer)
     p->partial_size = p->partial_whole = 0;
     hf_copies_unlinked(f, peer);
     hf_operation_unlinked(f, peer);
+    hf_home_unlinked(f, peer);
     hf_relay_unlinked(f, peer, false);
     hf_sync_unlinked(f, peer);
     memset(p->sent, 0, sizeof(p->sent));

@@ -181,6 +181,31 @@ static void expire_requests(struct hf_fabric *f, struct hf_activity *activity, u
     hf_activity_settle(f, activity);
 }
 
+/* Who asked was told at once that nothing is known of it; done later it could undo what he does
+ * meanwhile. */
+static void forget_requests(struct hf_fabric *f, struct hf_activity *activity, unsigned origin)
+{
+    struct hf_list *node = activity->requests.next;
+    if (activity->deciding)
+        return;
+    while (node != &activity->requests) {
+        struct hf_request *request = hf_container_of(node, struct hf_request, node);
+        node = node->next;
+        if (request->origin != origin)
+            continue;
+        if (request == first_request(activity))
+            hf_home_forget_step(activity);
+        drop_request(activity, request);
+    }
+    hf_home_advance(f, activity);
+    hf_activity_settle(f, activity);
+}
+
+void hf_home_unlinked(struct hf_fabric *f, unsigned peer)
+{
+    hf_activity_each(f, forget_requests, peer);
+}
+
 void hf_home_tick(struct hf_fabric *f)
 {
     hf_activity_each(f, expire_requests, 0);

@@ -422,6 +422,8 @@ void hf_home_request(struct hf_fabric *f, unsigned origin, const struct hf_wire_
 void hf_home_answer(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 void hf_home_advance(struct hf_fabric *f, struct hf_activity *activity);
 void hf_home_reconsider(struct hf_fabric *f);
+/* The link to that peer ended: what it asked for is not done any more. */
+void hf_home_unlinked(struct hf_fabric *f, unsigned peer);
 void hf_home_tick(struct hf_fabric *f);
 /* The answer that is waited for is coming, or the question is still under way. */
 void hf_home_progress(struct hf_fabric *f, struct hf_activity *activity);

@@ -33,6 +33,7 @@ SESSION = guides.session_of("express")
 USERS = 1000 if LONG else 200
 PAUSE_S = 2.5 if LONG else 0.8  # a user's thoughts between two pages, on average
 WARM_S, AFTER_S = (5.5, 3.0) if LONG else (2.0, 2.0)
+MOVED_SECONDS = 30  # scaled; until a session of a dead server is served elsewhere, whatever else runs here
 AGAIN_S = 0.02  # until a failed request is repeated, on average
 HEAD_SECONDS_MAX = "3s"  # then the proxy gives a request up
 CHECKS = {"interval_ms": 250 if LONG else 500, "fall": 3}  # a server that is busy is not taken for a dead one
@@ -248,6 +249,9 @@ class WebCampaign(Campaign):
     def resume(self, name):
         self.cluster.resume(name)
         self.note(f"SIGCONT {name}")
+
+    def wait_moved(self, name):
+        poll(lambda: self.first_answer(name) is not None, MOVED_SECONDS, f"a session of {name} is served elsewhere")
 
     def run(self, fault):
         return super().run(fault, warm_s=WARM_S, after_s=AFTER_S)
