@@ -659,6 +659,68 @@ static void one_key_of_several_is_deleted_alone(void **state)
     get_is(2, "PHPREDIS_SESSION:1", "value");
 }
 
+/* The store drops a copy to have room. */
+static void evict(unsigned node, const char *id)
+{
+    struct hf_slice text = hf_slice_text(id);
+    uint64_t id_hash = hf_store_hash(hf_testing_hash_key, text);
+    const struct hf_store_role none = {.state = HF_RECORD_NONE};
+    struct hf_store_record found;
+    assert_true(hf_store_find(nodes[node].store, text, id_hash, now_ms, &found));
+    enum hf_record_state state = found.state;
+    struct hf_version version = found.version;
+    assert_int_equal(hf_store_assign(nodes[node].store, text, id_hash, &none, now_ms), HF_STORE_OK);
+    hf_fabric_dropped(hf_replicated_fabric(nodes[node].replicated), text, state, version, false);
+}
+
+static uint64_t queries(void)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < NODES; i++)
+        sum += hf_fabric_counts(hf_replicated_fabric(nodes[i].replicated))->queries;
+    return sum;
+}
+
+/* Its home is node 0, and its bucket the one given; -1: any. */
+static int find_id(char id[TEXT_MAX], int bucket, unsigned from)
+{
+    for (unsigned i = from;; i++) {
+        snprintf(id, TEXT_MAX, "s%u", i);
+        uint64_t hash = hf_rank_hash(hf_slice_text(id));
+        struct hf_rank_walk walk;
+        hf_rank_walk_init(&walk, &rank, hash);
+        int its = (int)hf_digest_bucket(hash);
+        if (hf_rank_walk_next(&walk) == 0 && (bucket < 0 || its == bucket))
+            return its;
+    }
+}
+
+/* A home that lost a copy asks everybody about whatever it does not know of that bucket; no longer
+ * than until everybody has told it anew what there is. */
+static void an_evicted_copy_is_asked_for_until_all_have_told(void **state)
+{
+    char id[TEXT_MAX], other[TEXT_MAX];
+    int bucket = find_id(id, -1, 0);
+    find_id(other, bucket, 100000);
+    set(1, id, "value");
+    get_is(1, id, "value");
+    get_is(2, other, NULL);
+    uint64_t before = queries();
+    evict(0, id);
+    get_is(2, other, NULL);
+    assert_int_equal(queries(), before + 1);
+    for (uint64_t end_ms = now_ms + 15000; now_ms < end_ms;)
+        turn();
+    get_is(2, other, NULL);
+    assert_int_equal(queries(), before + 1);
+    get_is(2, id, "value");
+    assert_int_equal(queries(), before + 1);
+    evict(2, id); /* its owner's own: a copy is left, and asked for */
+    get_is(2, id, "value");
+    evict(2, id);
+    get_is(0, id, "value");
+}
+
 static void more_than_may_be_under_way_are_refused(void **state)
 {
     struct asked asked[CALLS_MAX + 1];
@@ -722,6 +784,7 @@ int main(void)
         CLUSTER_TEST(a_lock_ends_with_the_agent_that_took_it),
         CLUSTER_TEST(a_lock_that_another_holds_is_not_renewed),
         CLUSTER_TEST(one_key_of_several_is_deleted_alone),
+        CLUSTER_TEST(an_evicted_copy_is_asked_for_until_all_have_told),
         CLUSTER_TEST(more_than_may_be_under_way_are_refused),
         CLUSTER_TEST(what_is_under_way_at_the_end_is_answered),
     };

@@ -47,6 +47,7 @@ int hf_fabric_new(const struct hf_fabric_settings *settings, const struct hf_ran
     f->incarnation = settings->incarnation;
     f->generation = 1;
     f->outage = 1;
+    f->epoch_top = settings->epoch_floor << HF_FABRIC_GRANTER_BITS;
     for (unsigned i = 0; i < HF_FABRIC_BUCKETS; i++)
         f->epoch_high[i] = settings->epoch_floor << HF_FABRIC_GRANTER_BITS;
     for (unsigned i = 0; i < rank->count; i++)
@@ -329,6 +330,7 @@ void hf_fabric_tick(struct hf_fabric *f, uint64_t now_ms)
     hf_relay_tick(f);
     hf_home_tick(f);
     hf_operation_tick(f);
+    hf_evicted_tick(f);
     hf_sync_tick(f);
     hf_upkeep_sweep(f);
     hf_upkeep_adopt(f);

@@ -183,6 +183,10 @@ class Wires:
         """Of what is sent from now on, in each direction."""
         self._say(f"delay {ms}")
 
+    def rate(self, bytes_a_second):
+        """What each direction carries from now on; 0: any number."""
+        self._say(f"rate {bytes_a_second}")
+
     def reset(self, *names):
         """Ends all connections of these agents by RST, once."""
         for name in names or self.names:

@@ -5,13 +5,16 @@ Is told on its standard input, a line each, and answers "done":
   cut SOURCE TARGET                     what SOURCE sends to TARGET is kept, not delivered
   heal                                  what was kept is delivered, and nothing is kept any more
   delay MS                              each piece is delivered so much later, in order
+  rate BYTES                            each direction carries so many a second; 0: any number
   reset NAME                            all connections of NAME end by RST
 Ends with its input.
 """
 import asyncio
+import socket
 import sys
 
 PIECE = 65536
+SOCKET_SIZE = 262144  # no more than that stands before a heartbeat on a slow wire
 PROBE_S = 0.02
 
 
@@ -32,6 +35,8 @@ class Way:
                 data = await self.reader.read(PIECE)
             except OSError:
                 data = b""
+            while self.wires.rate_s > 0 and not self.queue.empty():
+                await asyncio.sleep(PIECE * self.wires.rate_s / 4)
             await self.queue.put((asyncio.get_running_loop().time() + self.wires.delay_s, data))
 
     async def _give(self):
@@ -45,6 +50,7 @@ class Way:
             if not data:
                 self.writer.close()
                 return
+            await asyncio.sleep(len(data) * self.wires.rate_s)
             self.writer.write(data)
             try:
                 await self.writer.drain()
@@ -76,6 +82,8 @@ class Wire:
             writer.transport.abort()
             await self.refuse()
             return
+        for one in (writer, far_writer):
+            one.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_SIZE)
         flow = (self.source, self.target, writer, far_writer)
         self.wires.flows.append(flow)
         await asyncio.gather(Way(self.wires, self.source, self.target, reader, far_writer).run(),
@@ -104,6 +112,7 @@ class Wire:
 class Wires:
     def __init__(self):
         self.cuts, self.delay_s, self.healed = set(), 0.0, asyncio.Event()
+        self.rate_s = 0.0  # a byte takes so long
         self.flows, self.wires = [], []
 
     async def wire(self, source, target, port, target_port):
@@ -121,6 +130,9 @@ class Wires:
 
     async def delay(self, ms):
         self.delay_s = float(ms) / 1000
+
+    async def rate(self, bytes_a_second):
+        self.rate_s = 1 / float(bytes_a_second) if float(bytes_a_second) > 0 else 0.0
 
     async def reset(self, name):
         for source, target, near, far in self.flows:
