@@ -513,8 +513,14 @@ static void a_request_that_began_before_the_logout_brings_nothing_back(void **st
         reads = NULL;
         set(node, "2", "value");
     }
-    reads = &slow;
+    reads = &slow; /* its request is over with its write: the next one may be another's */
     get_is(0, "2", "value");
+    assert_int_equal(ask(&asked, 0, "2", &late), HF_OPERATION_OK);
+    reads = NULL;
+    assert_int_equal(ask(&asked, 1, "2", &deleting), HF_OPERATION_OK);
+    reads = &slow;
+    assert_int_equal(ask(&asked, 0, "2", &anew), HF_OPERATION_OK);
+    get_is(0, "2", "anew");
     now_ms += HF_READS_MS;
     for (unsigned i = 0; i < TURNS; i++)
         turn();
@@ -744,6 +750,31 @@ static void more_than_may_be_under_way_are_refused(void **state)
             await(&asked[i], TURNS);
 }
 
+/* Also what is long, and would be waited for longer. */
+static void long_writes_under_way_at_the_end_are_answered(void **state)
+{
+    enum { SIZE = 1 << 20 };
+    struct asked asked;
+    char *large = malloc(SIZE);
+    assert_non_null(large);
+    memset(large, 'x', SIZE);
+    struct hf_operation operation = setting("");
+    operation.value = hf_slice(large, SIZE);
+    cut_off(0);
+    unsigned waiting = 0;
+    for (unsigned i = 0; i < 8 && waiting == 0; i++) {
+        char id[TEXT_MAX];
+        snprintf(id, sizeof(id), "s%u", i);
+        start(&asked, 0, id, &operation);
+        waiting = asked.completions == 0;
+    }
+    assert_int_equal(waiting, 1);
+    hf_replicated_free(&nodes[0].replicated);
+    assert_int_equal(asked.completions, 1);
+    stop_node(0);
+    free(large);
+}
+
 static void what_is_under_way_at_the_end_is_answered(void **state)
 {
     struct asked asked;
@@ -786,6 +817,7 @@ int main(void)
         CLUSTER_TEST(one_key_of_several_is_deleted_alone),
         CLUSTER_TEST(an_evicted_copy_is_asked_for_until_all_have_told),
         CLUSTER_TEST(more_than_may_be_under_way_are_refused),
+        CLUSTER_TEST(long_writes_under_way_at_the_end_are_answered),
         CLUSTER_TEST(what_is_under_way_at_the_end_is_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

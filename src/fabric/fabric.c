@@ -95,7 +95,7 @@ static void leave(struct hf_fabric *f)
 /* Whatever still waits is answered, in the order of its patience. */
 static void end_all(struct hf_fabric *f)
 {
-    f->now_ms += 2 * HF_FABRIC_WRITE_MS;
+    f->now_ms += 2 * HF_FABRIC_WRITE_MS + HF_FABRIC_HOPS * HF_FABRIC_TRAVEL_MS_MAX;
     for (unsigned i = 0; i < f->rank->count; i++)
         f->peers[i].linked = false;
     f->status = HF_PEER_DEAD; /* no home is asked any more */
