@@ -20,17 +20,19 @@ static unsigned oldest(const struct hf_reads *reads)
 
 static bool reads_session(const struct hf_operation *operation)
 {
-    return !hf_operation_writes(operation) || operation->kind == HF_OPERATION_EXPIRE;
+    bool gets_and_touches =
+        operation->kind == HF_OPERATION_EXPIRE && operation->flags & HF_OPERATION_OLD_VALUE;
+    return !hf_operation_writes(operation) || gets_and_touches;
 }
 
 void hf_reads_note(struct hf_reads *reads, const struct hf_operation *operation,
                    const struct hf_operation_result *result, uint64_t now_ms)
 {
-    bool alive = reads_session(operation) && result->status == HF_OPERATION_OK;
-    bool gone = operation->kind == HF_OPERATION_DELETE || operation->when == HF_OPERATION_IF_NEW ||
-                result->status == HF_OPERATION_MISSING;
+    bool reading = reads_session(operation), ok = result->status == HF_OPERATION_OK;
+    bool alive = reading && ok;
+    bool over = (!reading && ok) || result->status == HF_OPERATION_MISSING;
     unsigned place = find(reads, operation->key.id_hash);
-    if (operation->key.satellite || (!alive && !gone))
+    if (operation->key.satellite || (!alive && !over))
         return;
     if (alive && place == HF_READS_MAX)
         place = oldest(reads);

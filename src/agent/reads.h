@@ -1,8 +1,9 @@
 /* Which sessions a connection has read and found alive: the write with which such a request ends is
  * a late one when the session was deleted meanwhile, and is dropped, also where ids may be used
- * again. A connection that saw the miss, or deleted the session itself, begins a new one.
- * Exact where a request has a connection of its own, as PHP's; of connections that requests share
- * it knows what it was asked last. Threads: the loop's. Layer: agent. */
+ * again. That read is over with the first write, which ends a request; with a miss, whose reader
+ * begins a new session; or with a delete of its own.
+ * Exact where a request has a connection of its own, as PHP's, or uses one from its read to its
+ * write. Threads: the loop's. Layer: agent. */
 #pragma once
 #include "agent/operation.h"
 

@@ -513,8 +513,14 @@ static void a_request_that_began_before_the_logout_brings_nothing_back(void **st
         reads = NULL;
         set(node, "2", "value");
     }
-    reads = &slow;
+    reads = &slow; /* its request is over with its write: the next one may be another's */
     get_is(0, "2", "value");
+    assert_int_equal(ask(&asked, 0, "2", &late), HF_OPERATION_OK);
+    reads = NULL;
+    assert_int_equal(ask(&asked, 1, "2", &deleting), HF_OPERATION_OK);
+    reads = &slow;
+    assert_int_equal(ask(&asked, 0, "2", &anew), HF_OPERATION_OK);
+    get_is(0, "2", "anew");
     now_ms += HF_READS_MS;
     for (unsigned i = 0; i < TURNS; i++)
         turn();
@@ -659,6 +665,68 @@ static void one_key_of_several_is_deleted_alone(void **state)
     get_is(2, "PHPREDIS_SESSION:1", "value");
 }
 
+/* The store drops a copy to have room. */
+static void evict(unsigned node, const char *id)
+{
+    struct hf_slice text = hf_slice_text(id);
+    uint64_t id_hash = hf_store_hash(hf_testing_hash_key, text);
+    const struct hf_store_role none = {.state = HF_RECORD_NONE};
+    struct hf_store_record found;
+    assert_true(hf_store_find(nodes[node].store, text, id_hash, now_ms, &found));
+    enum hf_record_state state = found.state;
+    struct hf_version version = found.version;
+    assert_int_equal(hf_store_assign(nodes[node].store, text, id_hash, &none, now_ms), HF_STORE_OK);
+    hf_fabric_dropped(hf_replicated_fabric(nodes[node].replicated), text, state, version, false);
+}
+
+static uint64_t queries(void)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < NODES; i++)
+        sum += hf_fabric_counts(hf_replicated_fabric(nodes[i].replicated))->queries;
+    return sum;
+}
+
+/* Its home is node 0, and its bucket the one given; -1: any. */
+static int find_id(char id[TEXT_MAX], int bucket, unsigned from)
+{
+    for (unsigned i = from;; i++) {
+        snprintf(id, TEXT_MAX, "s%u", i);
+        uint64_t hash = hf_rank_hash(hf_slice_text(id));
+        struct hf_rank_walk walk;
+        hf_rank_walk_init(&walk, &rank, hash);
+        int its = (int)hf_digest_bucket(hash);
+        if (hf_rank_walk_next(&walk) == 0 && (bucket < 0 || its == bucket))
+            return its;
+    }
+}
+
+/* A home that lost a copy asks everybody about whatever it does not know of that bucket; no longer
+ * than until everybody has told it anew what there is. */
+static void an_evicted_copy_is_asked_for_until_all_have_told(void **state)
+{
+    char id[TEXT_MAX], other[TEXT_MAX];
+    int bucket = find_id(id, -1, 0);
+    find_id(other, bucket, 100000);
+    set(1, id, "value");
+    get_is(1, id, "value");
+    get_is(2, other, NULL);
+    uint64_t before = queries();
+    evict(0, id);
+    get_is(2, other, NULL);
+    assert_int_equal(queries(), before + 1);
+    for (uint64_t end_ms = now_ms + 15000; now_ms < end_ms;)
+        turn();
+    get_is(2, other, NULL);
+    assert_int_equal(queries(), before + 1);
+    get_is(2, id, "value");
+    assert_int_equal(queries(), before + 1);
+    evict(2, id); /* its owner's own: a copy is left, and asked for */
+    get_is(2, id, "value");
+    evict(2, id);
+    get_is(0, id, "value");
+}
+
 static void more_than_may_be_under_way_are_refused(void **state)
 {
     struct asked asked[CALLS_MAX + 1];
@@ -680,6 +748,31 @@ static void more_than_may_be_under_way_are_refused(void **state)
     for (unsigned i = 0; i <= CALLS_MAX; i++)
         if (asked[i].completions == 0)
             await(&asked[i], TURNS);
+}
+
+/* Also what is long, and would be waited for longer. */
+static void long_writes_under_way_at_the_end_are_answered(void **state)
+{
+    enum { SIZE = 1 << 20 };
+    struct asked asked;
+    char *large = malloc(SIZE);
+    assert_non_null(large);
+    memset(large, 'x', SIZE);
+    struct hf_operation operation = setting("");
+    operation.value = hf_slice(large, SIZE);
+    cut_off(0);
+    unsigned waiting = 0;
+    for (unsigned i = 0; i < 8 && waiting == 0; i++) {
+        char id[TEXT_MAX];
+        snprintf(id, sizeof(id), "s%u", i);
+        start(&asked, 0, id, &operation);
+        waiting = asked.completions == 0;
+    }
+    assert_int_equal(waiting, 1);
+    hf_replicated_free(&nodes[0].replicated);
+    assert_int_equal(asked.completions, 1);
+    stop_node(0);
+    free(large);
 }
 
 static void what_is_under_way_at_the_end_is_answered(void **state)
@@ -722,7 +815,9 @@ int main(void)
         CLUSTER_TEST(a_lock_ends_with_the_agent_that_took_it),
         CLUSTER_TEST(a_lock_that_another_holds_is_not_renewed),
         CLUSTER_TEST(one_key_of_several_is_deleted_alone),
+        CLUSTER_TEST(an_evicted_copy_is_asked_for_until_all_have_told),
         CLUSTER_TEST(more_than_may_be_under_way_are_refused),
+        CLUSTER_TEST(long_writes_under_way_at_the_end_are_answered),
         CLUSTER_TEST(what_is_under_way_at_the_end_is_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,6 +51,7 @@ static void apply(struct hf_fabric *f, struct hf_fabric_record *record,
     record->version = m->version;
     record->owner = m->node;
     record->state = HF_RECORD_BACKUP;
+    hf_record_saw_epoch(f, m->version.epoch);
     record->deadline_ms = hf_record_deadline(f, m->remaining_ms);
 }
 

@@ -136,7 +136,7 @@ void hf_cluster_start(struct hf_cluster *cluster, unsigned number)
         .consistent = cluster->options.consistent,
         .acknowledge_memory = cluster->options.memory,
         .incarnation = hf_rng_u64(&cluster->rng) | 1,
-        .epoch_floor = (uint32_t)(cluster->now_ms / 10),
+        .epoch_floor = 1, /* as of one that was started anew within the minute */
         .activities_max = 100,
         .queue_size_max = cluster->options.narrow ? NARROW_SIZE : 1 << 20,
         .image_size_max = 1 << 20,

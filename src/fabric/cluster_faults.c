@@ -167,14 +167,33 @@ static void restart_ended(struct hf_cluster *cluster)
     }
 }
 
-/* A copy goes somewhere; its owner's stays. */
+/* The newest there is of a session, and nobody else has it: with it all would be gone. */
+static bool is_last(const struct hf_cluster *cluster, const struct hf_fabric_record *record,
+                    unsigned session)
+{
+    unsigned as_new = 0;
+    for (unsigned i = 0; i < cluster->options.nodes; i++) {
+        struct hf_cluster_value value = {0};
+        if (cluster->nodes[i].fabric != NULL)
+            value = hf_cluster_look(&cluster->nodes[i], session);
+        bool holds = value.present && value.record.state != HF_RECORD_POINTER;
+        as_new += holds && hf_version_compare((enum hf_record_state)value.record.state,
+                                              value.record.version,
+                                              (enum hf_record_state)record->state,
+                                              record->version) >= 0;
+    }
+    return as_new < 2;
+}
+
+/* A copy goes somewhere, or the owner's own. */
 static void evict(struct hf_cluster *cluster)
 {
     struct hf_cluster_node *node = &cluster->nodes[draw(cluster, cluster->options.nodes)];
     unsigned session = draw(cluster, HF_CLUSTER_SESSIONS);
     struct hf_cluster_value value = hf_cluster_look(node, session);
-    if (!value.present || value.record.state != HF_RECORD_BACKUP ||
-        value.record.owner == node->number)
+    if (!value.present || node->fabric == NULL ||
+        (value.record.state != HF_RECORD_BACKUP && value.record.state != HF_RECORD_OWNER) ||
+        is_last(cluster, &value.record, session))
         return;
     cluster->faults++;
     hf_cluster_evict(node, session);

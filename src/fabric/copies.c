@@ -47,6 +47,16 @@ void hf_copies_finish(struct hf_fabric *f, struct hf_fabric_op *op, enum hf_fabr
         hf_copies_finish(f, hf_container_of(node, struct hf_fabric_op, node), status);
 }
 
+/* Just sent, it stands behind all that is long for that peer. */
+static void wait_for_travel(const struct hf_fabric *f, struct hf_fabric_op *op, unsigned peer,
+                            unsigned lane)
+{
+    uint64_t travel_ms = lane == 0 ? 0 : hf_patience_bulk_ms(f, peer);
+    uint64_t passed_ms = op->executed ? f->now_ms - op->executed_ms : 0;
+    if (travel_ms > 0 && passed_ms + travel_ms > op->travel_ms)
+        op->travel_ms = passed_ms + travel_ms;
+}
+
 void hf_copies_need(struct hf_fabric *f, struct hf_fabric_op *op, unsigned peer, uint8_t lane,
                     uint64_t number)
 {
@@ -55,10 +65,7 @@ void hf_copies_need(struct hf_fabric *f, struct hf_fabric_op *op, unsigned peer,
     need->peer = (uint8_t)peer;
     op->told[peer / 64] |= 1ull << peer % 64;
     hf_list_push_back(&f->peers[peer].needs[lane], &need->node);
-    uint64_t travel_ms = lane == 0 ? 0 : hf_patience_bulk_ms(f, peer);
-    uint64_t passed_ms = op->executed ? f->now_ms - op->executed_ms : 0;
-    if (travel_ms > 0 && passed_ms + travel_ms > op->travel_ms)
-        op->travel_ms = passed_ms + travel_ms;
+    wait_for_travel(f, op, peer, lane);
 }
 
 static void drop_need(struct hf_fabric_op *op, struct hf_fabric_need *need)
@@ -247,9 +254,9 @@ static void superseded(struct hf_fabric *f, struct hf_fabric_record *record,
     }
     if (need == NULL)
         return;
-    /* Only a session that began after a delete, or another delete, wins over one. */
-    bool deleted = need->op->deletes && need->op->copied;
-    if (need->op->flags & HF_OP_RELEASE || need->op->yielded || deleted)
+    /* Only a session that began after a delete, or another delete, wins over one; and whoever let
+     * it begin knew of the delete. */
+    if (need->op->flags & HF_OP_RELEASE || need->op->yielded || need->op->deletes)
         confirm(f, need);
     else
         hf_copies_finish(f, need->op, HF_FABRIC_UNSURE);
@@ -298,6 +305,7 @@ void hf_copies_nack(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
     need->number = again.number;
     need->lane = again.status;
     hf_list_push_back(&p->needs[need->lane], &need->node);
+    wait_for_travel(f, need->op, peer, need->lane);
 }
 
 void hf_copies_unlinked(struct hf_fabric *f, unsigned peer)

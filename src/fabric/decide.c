@@ -12,6 +12,7 @@ static void start_query(struct hf_fabric *f, struct hf_activity *activity,
     uint64_t travel_ms;
     memset(activity->waiting, 0, sizeof(activity->waiting));
     activity->step = HF_HOME_QUERYING;
+    f->counts.queries++;
     activity->hearsay = record == NULL;
     activity->travels_ms = 0;
     activity->lost = false;
@@ -90,7 +91,9 @@ uint32_t hf_home_epoch(struct hf_fabric *f, uint64_t hash, uint32_t epoch)
         *leap = (struct hf_leap){hash, f->outage};
         epoch += HF_FABRIC_LEAP << HF_FABRIC_GRANTER_BITS;
     }
-    return hf_record_next_epoch(epoch, f->self);
+    epoch = hf_record_next_epoch(epoch, f->self);
+    hf_record_saw_epoch(f, epoch);
+    return epoch;
 }
 
 static uint32_t next_epoch(struct hf_fabric *f, const struct hf_activity *activity,
@@ -301,7 +304,7 @@ static bool knows_all(const struct hf_fabric *f, const struct hf_activity *activ
     unsigned bucket = hf_digest_bucket(activity->hash);
     uint8_t state = hf_record_state(record);
     bool absent = state == HF_RECORD_NONE || state == HF_RECORD_TOMB; /* of one before it */
-    bool evicted = absent && f->evicted[bucket / 8] >> bucket % 8 & 1;
+    bool evicted = absent && hf_evicted_covers(f, bucket);
     return activity->known || (hf_fabric_complete(f) && !activity->denied && !evicted);
 }
 

@@ -1,6 +1,6 @@
 /* Records that ended on time or because nothing was in them, for as long as a copy may still lie
  * where none is to be: of a stand-in, or of an owner long ago. Such a copy has not been told, and
- * must not bring the record back. A place for each hash, the latest end in it: what is not
+ * must not bring the record back; nor must a pointer to it be taken for news. A place for each hash, the latest end in it: what is not
  * remembered any more costs no promise but this one. */
 #include "fabric/internal.h"
 
@@ -17,6 +17,7 @@ void hf_ended_note(struct hf_fabric *f, uint64_t hash, struct hf_version version
 bool hf_ended_covers(struct hf_fabric *f, uint64_t hash, const struct hf_wire_message *m)
 {
     const struct hf_ended *one = place(f, hash);
-    return m->state == HF_RECORD_BACKUP && one->hash == hash && one->until_ms > f->now_ms &&
+    bool copy = m->state == HF_RECORD_BACKUP || m->state == HF_RECORD_POINTER;
+    return copy && one->hash == hash && one->until_ms > f->now_ms &&
            hf_version_compare(HF_RECORD_BACKUP, m->version, HF_RECORD_BACKUP, one->version) <= 0;
 }

@@ -47,6 +47,7 @@ int hf_fabric_new(const struct hf_fabric_settings *settings, const struct hf_ran
     f->incarnation = settings->incarnation;
     f->generation = 1;
     f->outage = 1;
+    f->epoch_top = settings->epoch_floor << HF_FABRIC_GRANTER_BITS;
     for (unsigned i = 0; i < HF_FABRIC_BUCKETS; i++)
         f->epoch_high[i] = settings->epoch_floor << HF_FABRIC_GRANTER_BITS;
     for (unsigned i = 0; i < rank->count; i++)
@@ -93,7 +94,7 @@ static void leave(struct hf_fabric *f)
 /* Whatever still waits is answered, in the order of its patience. */
 static void end_all(struct hf_fabric *f)
 {
-    f->now_ms += 2 * HF_FABRIC_WRITE_MS;
+    f->now_ms += 2 * HF_FABRIC_WRITE_MS + HF_FABRIC_HOPS * HF_FABRIC_TRAVEL_MS_MAX;
     for (unsigned i = 0; i < f->rank->count; i++)
         f->peers[i].linked = false;
     f->status = HF_PEER_DEAD; /* no home is asked any more */
@@ -330,6 +331,7 @@ void hf_fabric_tick(struct hf_fabric *f, uint64_t now_ms)
     hf_relay_tick(f);
     hf_home_tick(f);
     hf_operation_tick(f);
+    hf_evicted_tick(f);
     hf_sync_tick(f);
     hf_upkeep_sweep(f);
     hf_upkeep_adopt(f);

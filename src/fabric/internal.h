@@ -28,6 +28,7 @@ enum {
     HF_FABRIC_BRAKES = 1024,      /* records whose moves are remembered */
     HF_FABRIC_ENDED = 16384,      /* places for records that ended */
     HF_FABRIC_ENDED_MS = 5 * 60 * 1000, /* longer than it takes to find a copy left behind */
+    HF_FABRIC_EVICTED_MS = 10 * 1000, /* without an eviction, until all are asked what they hold */
     HF_FABRIC_LEAP = 256,      /* more epochs than a cut-off home grants to one record in a lease */
     HF_FABRIC_BRAKE_MOVES = 3, /* more moves than this in */
     HF_FABRIC_BRAKE_WINDOW_MS = 2000,
@@ -54,7 +55,7 @@ enum hf_nack_flag { HF_NACK_STALE = 1, HF_NACK_BULK = 2, HF_NACK_FULL = 4 };
 /* Flags beside those of enum hf_fabric_flag: of a REQUEST whose owner, as the home told, serves it
  * no longer; of operations of our own making. */
 enum { HF_OP_REFUSED = 32, HF_OP_RELEASE = 64, HF_OP_REMOTE = 128 };
-enum hf_sync_flag { HF_SYNC_LAST = 1 };
+enum hf_sync_flag { HF_SYNC_LAST = 1, HF_SYNC_TELL = 2 }; /* TELL: in DIGEST, tell me yours too */
 
 struct hf_queue_bulk { /* a message longer than a chunk, or behind one of the same record */
     struct hf_list node;
@@ -91,6 +92,8 @@ struct hf_sync { /* both directions of one pair */
     char *list;     /* owned: entries of the next VERSIONS */
     size_t list_size;
     unsigned pulls;
+    bool asks;                       /* our next DIGEST asks for theirs */
+    uint32_t heard_round, told_round; /* ours, when their telling began; of the last whole one */
     uint64_t done_view; /* the peer has told all it held under this view */
 };
 
@@ -116,7 +119,6 @@ struct hf_peer {
     struct hf_queue queue;
     char *partial; /* owned: a message that arrives in chunks */
     size_t partial_size, partial_whole;
-    uint64_t progress_ms; /* when a piece of one came last */
     uint8_t lane_in; /* the lane of the message being handled */
     struct hf_sync sync;
 };
@@ -177,6 +179,14 @@ struct hf_ended {
     struct hf_version version; /* it and what was before it is no more */
 };
 
+struct hf_evicted { /* buckets of which the store dropped records for room */
+    uint8_t recent[HF_FABRIC_BUCKETS / 8];
+    uint8_t asked[HF_FABRIC_BUCKETS / 8]; /* before all were asked to tell what they hold */
+    bool some, asks;                      /* recent, asked have a bit */
+    uint64_t last_ms;                     /* of what was dropped or asked */
+    uint32_t round;                       /* of asking */
+};
+
 struct hf_survey { /* a walk over the store for all peers that wait for it */
     bool walking, full; /* full: somebody's list is, and is to be sent */
     uint64_t cursor, view;
@@ -200,6 +210,7 @@ struct hf_fabric {
     uint64_t number; /* the last drawn for a question */
     /* Of what was forgotten, by bucket: what is granted next starts above it. */
     uint32_t epoch_high[HF_FABRIC_BUCKETS];
+    uint32_t epoch_top; /* the highest that was met, of whatever record */
     struct hf_peer peers[HF_RANK_NODES_MAX];
     struct hf_list dirty[HF_FABRIC_DIRTY];
     struct hf_list writes; /* executed ops without word of a copy, by when to look again */
@@ -212,8 +223,7 @@ struct hf_fabric {
     struct hf_brake brakes[HF_FABRIC_BRAKES];
     struct hf_leap leaps[HF_FABRIC_BRAKES];
     struct hf_ended ended[HF_FABRIC_ENDED];
-    uint8_t
-        evicted[HF_FABRIC_BUCKETS / 8]; /* buckets of which the store dropped records for room */
+    struct hf_evicted evicted;
     uint32_t outage;                    /* counts nodes that fell silent */
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
     uint64_t changed_ms, restless_ms; /* the last change of who lives or is linked; the first of
@@ -297,6 +307,7 @@ bool hf_record_take(struct hf_fabric *f, struct hf_slice id, uint64_t hash,
 /* No epoch up to this one is granted again for records with this hash. To be told whenever a record
  * ends or gets another version: one that wins by a later birth may have the lower epoch. */
 void hf_record_forget_epoch(struct hf_fabric *f, uint64_t hash, uint32_t epoch);
+void hf_record_saw_epoch(struct hf_fabric *f, uint32_t epoch);
 /* The epoch of a grant that comes after `epoch`. */
 uint32_t hf_home_epoch(struct hf_fabric *f, uint64_t hash, uint32_t epoch);
 /* What is known here is older than what the message tells. */
@@ -446,6 +457,12 @@ void hf_ended_note(struct hf_fabric *f, uint64_t hash, struct hf_version version
 /* What the message tells of is a copy of one that has ended. */
 bool hf_ended_covers(struct hf_fabric *f, uint64_t hash, const struct hf_wire_message *m);
 
+/* evicted.c: records that the store dropped to have room */
+void hf_evicted_note(struct hf_fabric *f, unsigned bucket);
+/* Somebody may hold one of the bucket of which nothing is known here. */
+bool hf_evicted_covers(const struct hf_fabric *f, unsigned bucket);
+void hf_evicted_tick(struct hf_fabric *f);
+
 /* backup.c */
 void hf_backup_replicate(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 
@@ -482,6 +499,8 @@ void hf_sync_pulled(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
 void hf_sync_wanted(struct hf_fabric *f);
 /* What we hold is told to the peer within a second or so. */
 void hf_sync_again(struct hf_fabric *f, unsigned peer);
+/* Likewise, and the peer tells what it holds. */
+void hf_sync_ask(struct hf_fabric *f, unsigned peer);
 void hf_sync_unlinked(struct hf_fabric *f, unsigned peer);
 void hf_sync_tick(struct hf_fabric *f);
 

@@ -332,6 +332,7 @@ void hf_membership_ready_ask(struct hf_fabric *f, unsigned peer, const struct hf
 {
     struct hf_peer *p = &f->peers[peer];
     struct hf_wire_message yes = {.type = HF_WIRE_READY_YES, .incarnation = m->incarnation};
+    yes.version.epoch = f->epoch_top;
     if (p->status == HF_PEER_DEAD || p->incarnation != m->incarnation)
         return;
     p->ready_incarnation = m->incarnation;
@@ -341,10 +342,17 @@ void hf_membership_ready_ask(struct hf_fabric *f, unsigned peer, const struct hf
     hf_queue_send(f, peer, &yes);
 }
 
+/* What this node granted before it was started anew is known to those who were told of it, although
+ * the records may be over: it grants above the highest that any of them has met. */
 void hf_membership_ready_yes(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
 {
-    if (m->incarnation == f->incarnation)
-        f->peers[peer].ready_yes = true;
+    if (m->incarnation != f->incarnation)
+        return;
+    f->peers[peer].ready_yes = true;
+    for (unsigned i = 0; i < HF_FABRIC_BUCKETS; i++)
+        if (m->version.epoch > f->epoch_high[i])
+            f->epoch_high[i] = m->version.epoch;
+    hf_record_saw_epoch(f, m->version.epoch);
 }
 
 static void ask_ready(struct hf_fabric *f)

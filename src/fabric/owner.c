@@ -216,6 +216,7 @@ void hf_owner_install(struct hf_fabric *f, struct hf_fabric_record *record, stru
         (struct hf_version){.epoch = grant->version.epoch,
                             .sequence = kept ? record->version.sequence : grant->version.sequence,
                             .birth = grant->version.birth};
+    hf_record_saw_epoch(f, record->version.epoch);
     record->state = HF_RECORD_OWNER;
     record->owner = (uint16_t)f->self;
     record->generation = f->generation;

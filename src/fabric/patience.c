@@ -29,34 +29,20 @@ uint64_t hf_patience_bulk_ms(const struct hf_fabric *f, unsigned peer)
     return hf_patience_travel_ms(f->peers[peer].queue.bulk_size + HF_FABRIC_SOCKET_SIZE);
 }
 
-/* The peer lives and sends, and long messages come one after the other. */
-static void hear(struct hf_fabric *f, struct hf_activity *activity, unsigned peer)
-{
-    if (activity->asked && activity->asked_peer == peer)
-        hf_operation_progress(f, activity);
-    if (activity->step != HF_HOME_IDLE && activity->waiting[peer / 64] >> peer % 64 & 1)
-        hf_home_progress(f, activity);
-}
-
-/* An owner answers whom the home sent; the home was asked, not the owner. Whatever the owner sends
- * about the record comes before its answer, if it is not the answer. */
-static void hear_owner(struct hf_fabric *f, unsigned peer)
+/* Whatever the peer sends about the record comes before its answer, if it is not the answer: a GRANT
+ * of the home that was asked, a RESULT of the owner that the home sent us to, an ANSWER to us as the
+ * home. What it sends about others is no sign: who was asked may be dead. */
+void hf_patience_progress(struct hf_fabric *f, unsigned peer)
 {
     const struct hf_peer *p = &f->peers[peer];
     struct hf_wire_message m;
     if (!hf_wire_begin(hf_slice(p->partial, p->partial_size), &m) || m.id.size == 0)
         return;
     struct hf_activity *activity = hf_activity_find(f, m.id, hf_rank_hash(m.id));
-    if (activity != NULL && activity->asked)
-        hf_operation_progress(f, activity);
-}
-
-void hf_patience_progress(struct hf_fabric *f, unsigned peer)
-{
-    struct hf_peer *p = &f->peers[peer];
-    if (p->progress_ms == f->now_ms)
+    if (activity == NULL)
         return;
-    p->progress_ms = f->now_ms;
-    hear_owner(f, peer);
-    hf_activity_each(f, hear, peer);
+    if (activity->asked)
+        hf_operation_progress(f, activity);
+    if (activity->step != HF_HOME_IDLE && activity->waiting[peer / 64] >> peer % 64 & 1)
+        hf_home_progress(f, activity);
 }

@@ -29,10 +29,16 @@ struct hf_fabric_record *hf_record_ensure(struct hf_fabric *f, struct hf_slice i
     return record != NULL ? record : f->store.create(f->store.user, id, hash);
 }
 
+void hf_record_saw_epoch(struct hf_fabric *f, uint32_t epoch)
+{
+    f->epoch_top = epoch > f->epoch_top ? epoch : f->epoch_top;
+}
+
 void hf_record_forget_epoch(struct hf_fabric *f, uint64_t hash, uint32_t epoch)
 {
     uint32_t *high = &f->epoch_high[hf_digest_bucket(hash)];
     *high = epoch > *high ? epoch : *high;
+    hf_record_saw_epoch(f, epoch);
 }
 
 void hf_record_remove(struct hf_fabric *f, struct hf_fabric_record *record)
@@ -148,6 +154,7 @@ bool hf_record_take(struct hf_fabric *f, struct hf_slice id, uint64_t hash,
     hf_record_forget_epoch(f, hash, record->version.epoch);
     record->version = m->version;
     record->owner = m->node;
+    hf_record_saw_epoch(f, m->version.epoch);
     if (!fill(f, record, m, with_value)) {
         hf_record_remove(f, record);
         return false;

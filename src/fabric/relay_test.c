@@ -161,6 +161,34 @@ static void it_is_forgotten_when_nobody_waits_any_more(void **state)
     expect_nothing(ASKER);
 }
 
+/* Itself long, or short behind a long one of the same record: the owner has not heard of it. */
+static void who_waits_for_what_is_still_on_its_way_is_told(void **state)
+{
+    enum { SIZE = 1 << 20 };
+    struct hf_request *request = test_calloc(1, sizeof(*request) + SIZE);
+    request->origin = ASKER;
+    request->number = 7;
+    request->size = SIZE;
+    assert_true(hf_relay_send(fabric, HF_SLICE("s1"), OWNER, request));
+    assert_true(relay(8, HF_FABRIC_READS));
+    test_free(request);
+    unsigned told = 0;
+    for (uint64_t end_ms = fabric->now_ms + 20 * 1000; fabric->now_ms < end_ms;
+         fabric->now_ms += HF_FABRIC_TICK_MS) {
+        struct hf_wire_message m;
+        hf_relay_tick(fabric);
+        while (pull(ASKER, &m)) {
+            assert_int_equal(m.type, HF_WIRE_RESULT);
+            assert_int_equal(m.status, HF_FABRIC_UNDER_WAY);
+            told++;
+        }
+    }
+    unsigned most = 2 * (SIZE + HF_FABRIC_SOCKET_SIZE) / HF_FABRIC_BYTES_A_MS;
+    assert_in_range(told, most / HF_FABRIC_UNDER_WAY_MS - 4, most / HF_FABRIC_UNDER_WAY_MS + 4);
+    assert_int_equal(fabric->peers[OWNER].relayed_count, 0);
+    assert_int_equal(fabric->peers[OWNER].relayed_long, 0);
+}
+
 static void what_is_remembered_is_bounded(void **state)
 {
     struct hf_wire_message m;
@@ -183,6 +211,7 @@ int main(void)
         RELAY_TEST(when_only_the_link_ends_a_write_may_still_be_answered),
         RELAY_TEST(another_owner_that_ends_is_none_of_its_business),
         RELAY_TEST(it_is_forgotten_when_nobody_waits_any_more),
+        RELAY_TEST(who_waits_for_what_is_still_on_its_way_is_told),
         RELAY_TEST(what_is_remembered_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,8 +36,10 @@ void hf_sync_summed(struct hf_fabric *f, unsigned peer)
         if (s->sums[i] != 0)
             REQUIRE(hf_wire_put_sum((uint16_t)i, s->sums[i], bytes, sizeof(bytes), &used));
     m.bytes = hf_slice(bytes, used);
+    m.flags = s->asks ? HF_SYNC_TELL : 0;
     s->step = hf_queue_send(f, peer, &m) ? HF_SYNC_ASKED : HF_SYNC_IDLE;
     s->wanted |= s->step == HF_SYNC_IDLE;
+    s->asks &= s->step == HF_SYNC_IDLE;
 }
 
 static void begin(struct hf_fabric *f, struct hf_sync *s)
@@ -93,8 +95,11 @@ void hf_sync_digest(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
     while (hf_wire_get_sum(&bytes, &bucket, &sum))
         if (bucket < HF_FABRIC_BUCKETS)
             s->theirs[bucket] = sum;
+    if (!s->comparing || s->their_view != m->view)
+        s->heard_round = f->evicted.round;
     s->comparing = true;
     s->their_view = m->view;
+    s->wanted |= (m->flags & HF_SYNC_TELL) != 0;
     s->busy_ms = f->now_ms;
     s->pulls = 0;
     if (hf_survey_has_sums(f, peer))
@@ -148,10 +153,12 @@ static void go_on(struct hf_fabric *f, unsigned peer)
     struct hf_wire_message more = {.type = HF_WIRE_DIFFERENT, .view = s->their_view};
     if (s->pulls > 0)
         return;
-    if (s->last_list)
+    if (s->last_list) {
         s->done_view = s->their_view;
-    else
+        s->told_round = s->heard_round;
+    } else {
         hf_queue_send(f, peer, &more);
+    }
 }
 
 static void release(struct hf_fabric *f, unsigned peer, struct hf_fabric_record *record)
@@ -285,6 +292,12 @@ void hf_sync_again(struct hf_fabric *f, unsigned peer)
         return;
     s->agains = 1;
     s->again_ms = f->now_ms + HF_FABRIC_SYNC_AGAIN_MS;
+}
+
+void hf_sync_ask(struct hf_fabric *f, unsigned peer)
+{
+    f->peers[peer].sync.asks = true;
+    hf_sync_again(f, peer);
 }
 
 void hf_sync_unlinked(struct hf_fabric *f, unsigned peer)

@@ -20,7 +20,7 @@ void hf_fabric_dropped(struct hf_fabric *f, struct hf_slice id, enum hf_record_s
     hf_record_forget_epoch(f, hash, version.epoch);
     struct hf_activity *activity = expired ? NULL : hf_activity_find(f, id, hash);
     if (!expired)
-        f->evicted[bucket / 8] |= (uint8_t)(1 << bucket % 8);
+        hf_evicted_note(f, bucket);
     if (activity != NULL) {
         activity->lost = true;
         activity->known = false;

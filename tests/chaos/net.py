@@ -188,6 +188,10 @@ class Wires:
         """Of the messages so many come wrong from now on, each way; how many did before."""
         return int(self._say(f"mischief {what} {per_mille} {seed}")[0])
 
+    def rate(self, bytes_a_second):
+        """What each direction carries from now on; 0: any number."""
+        self._say(f"rate {bytes_a_second}")
+
     def reset(self, *names):
         """Ends all connections of these agents by RST, once."""
         for name in names or self.names:

@@ -5,6 +5,7 @@ Is told on its standard input, a line each, and answers "done":
   cut SOURCE TARGET                     what SOURCE sends to TARGET is kept, not delivered
   heal                                  what was kept is delivered, and nothing is kept any more
   delay MS                              each piece is delivered so much later, in order
+  rate BYTES                            each direction carries so many a second; 0: any number
   reset NAME                            all connections of NAME end by RST
   mischief WHAT PER_MILLE SEED          so many messages come wrong from now on: `twice`; `late`, behind
                                         the next one; `again`, long after. Answers how many did so far
@@ -13,9 +14,11 @@ Ends with its input.
 import asyncio
 import collections
 import random
+import socket
 import sys
 
 PIECE = 65536
+SOCKET_SIZE = 262144  # no more than that stands before a heartbeat on a slow wire
 PROBE_S = 0.02
 # Of docs/peer-protocol.md: those below belong to the link, not to sessions; and REQUEST and RELAY carry
 # what is to be done, which is done each time they come.
@@ -75,6 +78,8 @@ class Way:
                 data = await self.reader.read(PIECE)
             except OSError:
                 data = b""
+            while self.wires.rate_s > 0 and not self.queue.empty():
+                await asyncio.sleep(PIECE * self.wires.rate_s / 4)
             going = self.frames.take(data)
             due = asyncio.get_running_loop().time() + self.wires.delay_s
             if going:
@@ -93,6 +98,7 @@ class Way:
             if not data:
                 self.writer.close()
                 return
+            await asyncio.sleep(len(data) * self.wires.rate_s)
             self.writer.write(data)
             try:
                 await self.writer.drain()
@@ -124,6 +130,8 @@ class Wire:
             writer.transport.abort()
             await self.refuse()
             return
+        for one in (writer, far_writer):
+            one.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_SIZE)
         flow = (self.source, self.target, writer, far_writer)
         self.wires.flows.append(flow)
         await asyncio.gather(Way(self.wires, self.source, self.target, reader, far_writer).run(),
@@ -152,6 +160,7 @@ class Wire:
 class Wires:
     def __init__(self):
         self.cuts, self.delay_s, self.healed = set(), 0.0, asyncio.Event()
+        self.rate_s = 0.0  # a byte takes so long
         self.flows, self.wires = [], []
         self.what, self.per_mille, self.random, self.count, self.past = None, 0, random.Random(), 0, {}
 
@@ -181,6 +190,9 @@ class Wires:
             return None
         self.count += 1
         return self.what
+
+    async def rate(self, bytes_a_second):
+        self.rate_s = 1 / float(bytes_a_second) if float(bytes_a_second) > 0 else 0.0
 
     async def reset(self, name):
         for source, target, near, far in self.flows:
