@@ -76,9 +76,9 @@ struct hf_sync { /* both directions of one pair */
     uint64_t *theirs; /* owned [BUCKETS]; allocated on first use, as the sums */
     /* What the walk that is under way does for the peer. */
     bool summed, adds, lists;
-    uint64_t *sums;               /* owned [BUCKETS]: what we hold that concerns the pair, */
-    uint64_t sums_view, sums_ms;  /* under that view, 0 = unknown, and when the walk ended */
-    char *list;     /* owned: entries of the next VERSIONS */
+    uint64_t *sums;              /* owned [BUCKETS]: what we hold that concerns the pair, */
+    uint64_t sums_view, sums_ms; /* under that view, 0 = unknown, and when the walk ended */
+    char *list;                  /* owned: entries of the next VERSIONS */
     size_t list_size;
     unsigned pulls;
     uint64_t done_view; /* the peer has told all it held under this view */
@@ -161,11 +161,11 @@ struct hf_ended {
     struct hf_version version; /* it and what was before it is no more */
 };
 
-struct hf_survey { /* a walk over the store for all peers that wait for it */
+struct hf_survey {      /* a walk over the store for all peers that wait for it */
     bool walking, full; /* full: somebody's list is, and is to be sent */
     uint64_t cursor, view;
     uint64_t began_ms, rest_ms; /* the walk began then; none begins before */
-    unsigned left; /* records it may still look at before the next tick */
+    unsigned left;              /* records it may still look at before the next tick */
 };
 
 struct hf_fabric {
@@ -200,11 +200,12 @@ struct hf_fabric {
         evicted[HF_FABRIC_BUCKETS / 8]; /* buckets of which the store dropped records for room */
     uint32_t outage;                    /* counts nodes that fell silent */
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
+    uint64_t ready[HF_RANK_WORDS], joining[HF_RANK_WORDS]; /* nodes of that status, ours too */
     uint64_t changed_ms, restless_ms; /* the last change of who lives or is linked; the first of
                                          those that followed each other closely */
     uint64_t joined_ms, beats_ms;     /* when it joined anew; when all were told of a change */
     bool joins_anew, beats;           /* is to, when it is not too soon */
-    uint64_t sweep_ms, swept; /* when the next begins; records of the last */
+    uint64_t sweep_ms, swept;         /* when the next begins; records of the last */
     bool adopting, handed_over, left_behind;
     struct hf_survey survey;
 };

@@ -57,25 +57,47 @@ bool hf_membership_sure(const struct hf_fabric *f)
 bool hf_membership_leased(const struct hf_fabric *f, uint64_t hash)
 {
     struct hf_rank_walk walk;
-    int node;
     if (!hf_membership_quorum(f))
         return false;
-    hf_rank_walk_init(&walk, f->rank, hash);
-    while ((node = hf_rank_walk_next(&walk)) >= 0)
-        if ((unsigned)node != f->self && hf_membership_ready(f, (unsigned)node))
-            return f->peers[node].lease_ms > f->now_ms;
-    return true;
+    hf_rank_walk_init_among(&walk, f->rank, hash, f->ready);
+    int node = hf_rank_walk_next(&walk);
+    if (node == (int)f->self)
+        node = hf_rank_walk_next(&walk);
+    return node < 0 || f->peers[node].lease_ms > f->now_ms;
 }
 
 int hf_membership_home(const struct hf_fabric *f, uint64_t hash)
 {
     struct hf_rank_walk walk;
+    hf_rank_walk_init_among(&walk, f->rank, hash, f->ready);
+    return hf_rank_walk_next(&walk);
+}
+
+/* The first of the joining nodes that stand before the last of the `ready` targets. */
+static unsigned joining_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
+                                unsigned ready, uint8_t targets[HF_FABRIC_TARGETS_MAX])
+{
+    struct hf_rank_walk walk;
+    unsigned count = ready, most = HF_FABRIC_TARGETS_MAX - f->settings.backups + ready;
+    bool all = ready < f->settings.backups;
+    uint64_t last = ready > 0 ? hf_rank_score(f->rank, targets[ready - 1], hash) : 0;
     int node;
-    hf_rank_walk_init(&walk, f->rank, hash);
-    while ((node = hf_rank_walk_next(&walk)) >= 0)
-        if (hf_membership_ready(f, (unsigned)node))
+    hf_rank_walk_init_among(&walk, f->rank, hash, f->joining);
+    while (count < most && (node = hf_rank_walk_next(&walk)) >= 0) {
+        if (!all && hf_rank_score(f->rank, (unsigned)node, hash) < last)
             break;
-    return node;
+        if ((unsigned)node != owner)
+            targets[count++] = (uint8_t)node;
+    }
+    return count;
+}
+
+static bool any(const uint64_t set[HF_RANK_WORDS])
+{
+    uint64_t some = 0;
+    for (unsigned word = 0; word < HF_RANK_WORDS; word++)
+        some |= set[word];
+    return some != 0;
 }
 
 /* The first ready nodes of the rank, as many as there are to be backups, and the joining ones that
@@ -83,19 +105,14 @@ int hf_membership_home(const struct hf_fabric *f, uint64_t hash)
 unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
                                uint8_t ret_targets[HF_FABRIC_TARGETS_MAX])
 {
-    unsigned count = 0, ready = 0, wanted = f->settings.backups;
+    unsigned count = 0;
     struct hf_rank_walk walk;
     int node;
-    hf_rank_walk_init(&walk, f->rank, hash);
-    while (ready < wanted && (node = hf_rank_walk_next(&walk)) >= 0) {
-        enum hf_peer_status status = status_of(f, (unsigned)node);
-        bool joins = status == HF_PEER_SYNCING && count + wanted - ready < HF_FABRIC_TARGETS_MAX;
-        if ((unsigned)node == owner || (status != HF_PEER_READY && !joins))
-            continue;
-        ret_targets[count++] = (uint8_t)node;
-        ready += status == HF_PEER_READY;
-    }
-    return count;
+    hf_rank_walk_init_among(&walk, f->rank, hash, f->ready);
+    while (count < f->settings.backups && (node = hf_rank_walk_next(&walk)) >= 0)
+        if ((unsigned)node != owner)
+            ret_targets[count++] = (uint8_t)node;
+    return any(f->joining) ? joining_targets(f, hash, owner, count, ret_targets) : count;
 }
 
 bool hf_membership_missing(const struct hf_fabric *f)
@@ -129,8 +146,20 @@ static uint64_t view_of(const struct hf_fabric *f)
     return view;
 }
 
+static void sort_nodes(struct hf_fabric *f)
+{
+    memset(f->ready, 0, sizeof(f->ready));
+    memset(f->joining, 0, sizeof(f->joining));
+    for (unsigned i = 0; i < f->rank->count; i++) {
+        enum hf_peer_status status = status_of(f, i);
+        f->ready[i / 64] |= (uint64_t)(status == HF_PEER_READY) << i % 64;
+        f->joining[i / 64] |= (uint64_t)(status == HF_PEER_SYNCING) << i % 64;
+    }
+}
+
 void hf_membership_changed(struct hf_fabric *f)
 {
+    sort_nodes(f);
     f->view = view_of(f);
     f->changed = true;
 }

@@ -112,7 +112,7 @@ static void a_peer_hears_from_all_in_the_same_tick(void **state)
         ticks = ours > 0 ? 0 : ticks + 1;
         longest = ticks > longest ? ticks : longest;
     }
-    assert_int_equal(together, 10);
+    assert_in_range(together, 10, 11); /* and that it is ready, all others being dead */
     assert_true(longest < HF_FABRIC_HEARTBEAT_MS_MAX / HF_FABRIC_TICK_MS);
     hf_fabric_free(&other);
 }
