@@ -60,6 +60,14 @@ uint64_t hf_rank_hash(struct hf_slice id)
     return hf_hash64(id, ID_SEED);
 }
 
+unsigned hf_rank_lease_ms(unsigned nodes)
+{
+    enum { LEAST_MS = 1000, MOST_MS = 2000, NODES_OF_LEAST = 32 };
+    unsigned lease_ms = LEAST_MS * nodes / NODES_OF_LEAST;
+    lease_ms = lease_ms > LEAST_MS ? lease_ms : LEAST_MS;
+    return lease_ms < MOST_MS ? lease_ms : MOST_MS;
+}
+
 uint64_t hf_rank_score(const struct hf_rank *rank, unsigned node, uint64_t id_hash)
 {
     return hf_hash_mix(rank->hashes[node], id_hash);

@@ -28,6 +28,9 @@ int hf_rank_number(const struct hf_rank *rank, struct hf_slice name);
 /* What a session id is ranked by; stable over releases and machines. */
 uint64_t hf_rank_hash(struct hf_slice id);
 
+/* How long such nodes promise not to take each other for dead, in ms: a second of up to 32, and as
+ * much longer as there are more of them, two at most. */
+unsigned hf_rank_lease_ms(unsigned nodes);
 /* The node with the higher one stands before. */
 uint64_t hf_rank_score(const struct hf_rank *rank, unsigned node, uint64_t id_hash);
 

@@ -101,6 +101,15 @@ static void a_walk_among_some_leaves_out_the_others(void **state)
     }
 }
 
+static void leases_grow_with_the_nodes_within_bounds(void **state)
+{
+    assert_int_equal(hf_rank_lease_ms(1), 1000);
+    assert_int_equal(hf_rank_lease_ms(32), 1000);
+    assert_int_equal(hf_rank_lease_ms(48), 1500);
+    assert_int_equal(hf_rank_lease_ms(64), 2000);
+    assert_int_equal(hf_rank_lease_ms(HF_RANK_NODES_MAX), 2000);
+}
+
 /* 1,000 ids a node: the fullest of 100 stays within 15 % of the mean. */
 static void ids_spread_evenly(void **state)
 {
@@ -170,6 +179,7 @@ int main(void)
         cmocka_unit_test(the_order_of_the_list_does_not_matter),
         cmocka_unit_test(a_walk_yields_each_node_once),
         cmocka_unit_test(a_walk_goes_by_the_scores),
+        cmocka_unit_test(leases_grow_with_the_nodes_within_bounds),
         cmocka_unit_test(a_walk_among_some_leaves_out_the_others),
         cmocka_unit_test(ids_spread_evenly),
         cmocka_unit_test(a_lost_node_moves_only_its_own),

@@ -17,7 +17,6 @@ enum {
     HF_FABRIC_ADOPTED = 512,            /* orphans adopted in a tick */
     HF_FABRIC_NODE_QUIET_MS = 2,        /* times nodes: without a change before all is compared, */
     HF_FABRIC_QUIET_MS_MAX = 1000,      /* or changes go on for that long */
-    HF_FABRIC_NODE_JOIN_MS = 10,        /* times nodes: from one join of a node to its next */
     HF_FABRIC_SYNC_RETRY_MS = 500,      /* a resync without progress begins anew */
     HF_FABRIC_SYNC_AGAIN_MS = 1000,     /* and a finished one is repeated after that, */
     HF_FABRIC_SYNC_AGAINS = 2,    /* so often: the two may have seen a change at different times */
@@ -44,7 +43,7 @@ enum hf_nack_flag { HF_NACK_STALE = 1, HF_NACK_BULK = 2, HF_NACK_FULL = 4 };
 /* Flags beside those of enum hf_fabric_flag: of a REQUEST whose owner, as the home told, serves it
  * no longer; of operations of our own making. */
 enum { HF_OP_REFUSED = 32, HF_OP_RELEASE = 64, HF_OP_REMOTE = 128 };
-enum hf_sync_flag { HF_SYNC_LAST = 1 };
+enum hf_sync_flag { HF_SYNC_LAST = 1, HF_SYNC_TELL = 1 }; /* of VERSIONS; of a DIGEST */
 
 struct hf_queue_bulk { /* a message longer than a chunk, or behind one of the same record */
     struct hf_list node;
@@ -65,6 +64,7 @@ enum hf_sync_step { HF_SYNC_IDLE, HF_SYNC_SUMMING, HF_SYNC_ASKED, HF_SYNC_LISTIN
 struct hf_sync { /* both directions of one pair */
     /* Telling: what we hold, to the peer. */
     bool wanted;
+    bool asks; /* the peer is to tell us in turn */
     unsigned agains;
     uint64_t again_ms;
     enum hf_sync_step step;
@@ -203,8 +203,9 @@ struct hf_fabric {
     uint64_t ready[HF_RANK_WORDS], joining[HF_RANK_WORDS]; /* nodes of that status, ours too */
     uint64_t changed_ms, restless_ms; /* the last change of who lives or is linked; the first of
                                          those that followed each other closely */
-    uint64_t joined_ms, beats_ms;     /* when it joined anew; when all were told of a change */
-    bool joins_anew, beats;           /* is to, when it is not too soon */
+    uint64_t lease_ms, dead_ms;       /* of so many nodes; the silence that makes one dead */
+    uint64_t beats_ms;                /* when all were told of a change */
+    bool beats;                       /* they are to be */
     uint64_t sweep_ms, swept;         /* when the next begins; records of the last */
     bool adopting, handed_over, left_behind;
     struct hf_survey survey;
@@ -422,6 +423,8 @@ void hf_sync_pull(struct hf_fabric *f, unsigned peer, const struct hf_wire_messa
 void hf_sync_pulled(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 /* Who lives has changed: with whoever does, all is compared. */
 void hf_sync_wanted(struct hf_fabric *f);
+/* The peer is to tell us again what it holds; what it told before counts for nothing. */
+void hf_sync_ask(struct hf_fabric *f, unsigned peer);
 /* What we hold is told to the peer within a second or so. */
 void hf_sync_again(struct hf_fabric *f, unsigned peer);
 void hf_sync_unlinked(struct hf_fabric *f, unsigned peer);

@@ -98,6 +98,8 @@ struct hf_link *hf_link_open(struct hf_links *links, int fd, const struct hf_add
 void hf_link_greet(struct hf_link *link);
 /* Sends what the host has for it. */
 void hf_link_drain(struct hf_link *link);
+/* Of so many nodes: in the proportion of their leases. */
+uint64_t hf_link_silent_ms(const struct hf_links *links);
 /* Without a word to anybody. */
 void hf_link_close(struct hf_link *link);
 

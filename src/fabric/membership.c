@@ -224,8 +224,6 @@ void hf_membership_dead(struct hf_fabric *f, unsigned peer, bool gone)
 void hf_membership_rejoin(struct hf_fabric *f, enum hf_peer_status status)
 {
     hf_copies_lapsed(f);
-    f->joins_anew = false;
-    f->joined_ms = f->now_ms;
     f->status = status;
     f->incarnation++;
     f->generation = (uint16_t)((f->generation + 1) % HF_FABRIC_GENERATIONS);
@@ -236,28 +234,27 @@ void hf_membership_rejoin(struct hf_fabric *f, enum hf_peer_status status)
     hf_membership_changed(f);
 }
 
-/* Whoever acts ends that at once. Who joins acts on nothing, and joins anew a while later: when
- * many are late because they compare, they would compare for ever. Till then it does not get ready.
- */
 static void lapse(struct hf_fabric *f)
 {
+    f->counts.lapses++;
     for (unsigned i = 0; i < f->rank->count; i++)
         if (f->peers[i].lease_ms <= f->now_ms)
             f->peers[i].lease_ms = 0; /* told once */
-    if (f->status == HF_PEER_SYNCING) {
-        f->joins_anew = true;
-        return;
-    }
-    f->counts.lapses++;
     hf_membership_rejoin(f, f->status == HF_PEER_LEAVING ? HF_PEER_LEAVING : HF_PEER_SYNCING);
 }
 
-static void join_anew(struct hf_fabric *f)
+/* The peer may have taken us for dead for a while. Who serves ends that; who joins acts on nothing,
+ * and has only to be told again what it missed meanwhile. If it began anew, all would compare with
+ * it again: when nodes are late because they compare, they would compare for ever. */
+static void doubt(struct hf_fabric *f, unsigned peer)
 {
-    if (f->now_ms - f->joined_ms < (uint64_t)HF_FABRIC_NODE_JOIN_MS * f->rank->count)
+    struct hf_peer *p = &f->peers[peer];
+    if (f->status != HF_PEER_SYNCING) {
+        lapse(f);
         return;
-    f->counts.lapses++;
-    hf_membership_rejoin(f, HF_PEER_SYNCING);
+    }
+    p->ready_asked = p->ready_yes = false;
+    hf_sync_ask(f, peer);
 }
 
 /* Two sides that went on apart meet again: the smaller one joins the other. */
@@ -294,8 +291,7 @@ static bool promise_broken(const struct hf_fabric *f, const struct hf_peer *p, b
 
 static bool two_way(const struct hf_fabric *f, const struct hf_wire_message *m)
 {
-    return m->echo_ms != 0 && m->echo_ms <= f->now_ms &&
-           f->now_ms - m->echo_ms < HF_FABRIC_LEASE_MS;
+    return m->echo_ms != 0 && m->echo_ms <= f->now_ms && f->now_ms - m->echo_ms < f->lease_ms;
 }
 
 void hf_membership_heartbeat(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
@@ -310,14 +306,14 @@ void hf_membership_heartbeat(struct hf_fabric *f, unsigned peer, const struct hf
         hf_membership_beat(f, peer); /* so that it learns at once that we hear it */
     if (was_dead && !two_way(f, m))
         return;
-    if (counts_us && two_way(f, m) && m->echo_ms + HF_FABRIC_LEASE_MS > p->lease_ms)
-        p->lease_ms = m->echo_ms + HF_FABRIC_LEASE_MS;
+    if (counts_us && two_way(f, m) && m->echo_ms + f->lease_ms > p->lease_ms)
+        p->lease_ms = m->echo_ms + f->lease_ms;
     if (counts_us || was_dead)
         p->counted_ms = f->now_ms;
     p->counts_us = counts_us;
     p->decided = true;
     if (broken)
-        lapse(f);
+        doubt(f, peer);
     enum hf_peer_status status = judge(f, peer, m);
     bool same = status == p->status && m->incarnation == p->incarnation && m->status == p->claims;
     p->view = m->view;
@@ -409,10 +405,9 @@ static void watch(struct hf_fabric *f, unsigned peer)
 {
     struct hf_peer *p = &f->peers[peer];
     uint64_t silent_ms = f->now_ms - p->heard_ms, uncounted_ms = f->now_ms - p->counted_ms;
-    if (p->status != HF_PEER_DEAD &&
-        (silent_ms > HF_FABRIC_DEAD_MS || uncounted_ms > HF_FABRIC_DEAD_MS))
+    if (p->status != HF_PEER_DEAD && (silent_ms > f->dead_ms || uncounted_ms > f->dead_ms))
         hf_membership_dead(f, peer, false);
-    if (!p->decided && f->now_ms - f->started_ms > HF_FABRIC_DEAD_MS)
+    if (!p->decided && f->now_ms - f->started_ms > f->dead_ms)
         p->decided = true;
     if (p->linked && beat_is_due(f, peer))
         hf_membership_beat(f, peer);
@@ -431,9 +426,7 @@ void hf_membership_tick(struct hf_fabric *f)
             watch(f, i);
     if (f->status == HF_PEER_READY && !hf_membership_quorum(f))
         lapse(f); /* the others may have gone on without us */
-    if (f->status == HF_PEER_SYNCING && f->joins_anew)
-        join_anew(f);
-    if (f->status == HF_PEER_SYNCING && !f->joins_anew && hf_membership_quorum(f))
+    if (f->status == HF_PEER_SYNCING && hf_membership_quorum(f))
         become_ready(f);
     beat_all(f);
 }

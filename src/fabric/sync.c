@@ -36,8 +36,10 @@ void hf_sync_summed(struct hf_fabric *f, unsigned peer)
         if (s->sums[i] != 0)
             REQUIRE(hf_wire_put_sum((uint16_t)i, s->sums[i], bytes, sizeof(bytes), &used));
     m.bytes = hf_slice(bytes, used);
+    m.flags = s->asks ? HF_SYNC_TELL : 0;
     s->step = hf_queue_send(f, peer, &m) ? HF_SYNC_ASKED : HF_SYNC_IDLE;
     s->wanted |= s->step == HF_SYNC_IDLE;
+    s->asks &= s->step == HF_SYNC_IDLE;
 }
 
 static void begin(struct hf_fabric *f, struct hf_sync *s)
@@ -94,6 +96,7 @@ void hf_sync_digest(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
         if (bucket < HF_FABRIC_BUCKETS)
             s->theirs[bucket] = sum;
     s->comparing = true;
+    s->wanted |= m->flags & HF_SYNC_TELL;
     s->their_view = m->view;
     s->busy_ms = f->now_ms;
     s->pulls = 0;
@@ -274,6 +277,13 @@ void hf_sync_wanted(struct hf_fabric *f)
         s->agains = HF_FABRIC_SYNC_AGAINS;
         s->again_ms = f->now_ms + HF_FABRIC_SYNC_AGAIN_MS;
     }
+}
+
+void hf_sync_ask(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    s->done_view = 0;
+    s->wanted = s->asks = true;
 }
 
 void hf_sync_again(struct hf_fabric *f, unsigned peer)
