@@ -356,6 +356,11 @@ int hf_peering_open(struct hf_peering *peering, struct hf_sessions *sessions,
         peering->sessions = NULL;
         return result;
     }
+    if (hf_rank_lease_ms(peering->rank.count) > HF_FABRIC_LEASE_MS)
+        hf_info("of %u agents each is taken for dead after %u ms of silence, not %d as of few",
+                peering->rank.count,
+                hf_rank_lease_ms(peering->rank.count) * HF_FABRIC_DEAD_MS / HF_FABRIC_LEASE_MS,
+                HF_FABRIC_DEAD_MS);
     hf_loop_set_turn_end(peering->loop, turn_end, peering);
     tick(&peering->tick);
     return 0;

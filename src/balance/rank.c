@@ -60,6 +60,19 @@ uint64_t hf_rank_hash(struct hf_slice id)
     return hf_hash64(id, ID_SEED);
 }
 
+unsigned hf_rank_lease_ms(unsigned nodes)
+{
+    enum { LEAST_MS = 1000, MOST_MS = 2000, NODES_OF_LEAST = 32 };
+    unsigned lease_ms = LEAST_MS * nodes / NODES_OF_LEAST;
+    lease_ms = lease_ms > LEAST_MS ? lease_ms : LEAST_MS;
+    return lease_ms < MOST_MS ? lease_ms : MOST_MS;
+}
+
+uint64_t hf_rank_score(const struct hf_rank *rank, unsigned node, uint64_t id_hash)
+{
+    return hf_hash_mix(rank->hashes[node], id_hash);
+}
+
 /* Among the best so far, behind those that score as much. */
 static void keep(struct hf_rank_walk *walk, unsigned node)
 {
@@ -73,37 +86,47 @@ static void keep(struct hf_rank_walk *walk, unsigned node)
     walk->first[at] = (uint8_t)node;
 }
 
-void hf_rank_walk_init(struct hf_rank_walk *walk, const struct hf_rank *rank, uint64_t id_hash)
+/* The best of those that are left. */
+static void find_next(struct hf_rank_walk *walk)
 {
-    REQUIRE(rank->count > 0);
-    walk->count = rank->count;
     walk->first_count = walk->given = 0;
-    memset(walk->taken, 0, sizeof(walk->taken));
-    for (unsigned i = 0; i < rank->count; i++) {
-        walk->scores[i] = hf_hash_mix(rank->hashes[i], id_hash);
-        if (walk->first_count < HF_RANK_FIRST ||
-            walk->scores[i] > walk->scores[walk->first[HF_RANK_FIRST - 1]])
-            keep(walk, i);
-    }
+    for (unsigned word = 0; word < HF_RANK_WORDS; word++)
+        for (uint64_t left = walk->left[word]; left != 0; left &= left - 1) {
+            unsigned i = word * 64 + (unsigned)__builtin_ctzll(left);
+            if (walk->first_count < HF_RANK_FIRST ||
+                walk->scores[i] > walk->scores[walk->first[HF_RANK_FIRST - 1]])
+                keep(walk, i);
+        }
+    for (unsigned i = 0; i < walk->first_count; i++)
+        walk->left[walk->first[i] / 64] &= ~(1ull << walk->first[i] % 64);
 }
 
-static int best_of_rest(const struct hf_rank_walk *walk)
+void hf_rank_walk_init_among(struct hf_rank_walk *walk, const struct hf_rank *rank,
+                             uint64_t id_hash, const uint64_t among[HF_RANK_WORDS])
 {
-    int best = -1;
-    for (unsigned i = 0; i < walk->count; i++) {
-        bool taken = walk->taken[i / 64] >> i % 64 & 1;
-        if (!taken && (best < 0 || walk->scores[i] > walk->scores[best]))
-            best = (int)i;
-    }
-    return best;
+    memcpy(walk->left, among, sizeof(walk->left));
+    for (unsigned word = 0; word < HF_RANK_WORDS; word++)
+        for (uint64_t left = walk->left[word]; left != 0; left &= left - 1) {
+            unsigned i = word * 64 + (unsigned)__builtin_ctzll(left);
+            walk->scores[i] = hf_rank_score(rank, i, id_hash);
+        }
+    find_next(walk);
+}
+
+void hf_rank_walk_init(struct hf_rank_walk *walk, const struct hf_rank *rank, uint64_t id_hash)
+{
+    uint64_t all[HF_RANK_WORDS] = {0};
+    REQUIRE(rank->count > 0);
+    for (unsigned i = 0; i < rank->count; i++)
+        all[i / 64] |= 1ull << i % 64;
+    hf_rank_walk_init_among(walk, rank, id_hash, all);
 }
 
 int hf_rank_walk_next(struct hf_rank_walk *walk)
 {
-    int best = walk->given < walk->first_count ? walk->first[walk->given++] : best_of_rest(walk);
-    if (best >= 0)
-        walk->taken[best / 64] |= 1ull << best % 64;
-    return best;
+    if (walk->given == walk->first_count)
+        find_next(walk);
+    return walk->given < walk->first_count ? walk->first[walk->given++] : -1;
 }
 
 unsigned hf_rank_first(const struct hf_rank *rank, uint64_t id_hash, uint8_t *ret_numbers,

@@ -9,7 +9,8 @@
 
 enum {
     HF_RANK_NODES_MAX = 128,
-    HF_RANK_FIRST = 4, /* nodes of an order that are known when a walk begins */
+    HF_RANK_WORDS = HF_RANK_NODES_MAX / 64, /* of a set of nodes: a bit each */
+    HF_RANK_FIRST = 4,                      /* nodes that a walk finds at once */
 };
 
 struct hf_rank {
@@ -27,15 +28,24 @@ int hf_rank_number(const struct hf_rank *rank, struct hf_slice name);
 /* What a session id is ranked by; stable over releases and machines. */
 uint64_t hf_rank_hash(struct hf_slice id);
 
-struct hf_rank_walk { /* yields every node once, best first */
-    unsigned count, first_count, given;
+/* How long such nodes promise not to take each other for dead, in ms: a second of up to 32, and as
+ * much longer as there are more of them, two at most. */
+unsigned hf_rank_lease_ms(unsigned nodes);
+/* The node with the higher one stands before. */
+uint64_t hf_rank_score(const struct hf_rank *rank, unsigned node, uint64_t id_hash);
+
+struct hf_rank_walk {            /* yields every node once, best first */
+    unsigned first_count, given; /* of those found at once */
     uint8_t first[HF_RANK_FIRST];
+    uint64_t left[HF_RANK_WORDS]; /* nodes that were not found yet */
     uint64_t scores[HF_RANK_NODES_MAX];
-    uint64_t taken[HF_RANK_NODES_MAX / 64];
 };
 
 void hf_rank_walk_init(struct hf_rank_walk *walk, const struct hf_rank *rank, uint64_t id_hash);
-/* The next node's number, or -1 after the last. O(1) for the first few, then O(nodes). */
+/* Over some of the nodes: those that are missing cost nothing. */
+void hf_rank_walk_init_among(struct hf_rank_walk *walk, const struct hf_rank *rank,
+                             uint64_t id_hash, const uint64_t among[HF_RANK_WORDS]);
+/* The next node's number, or -1 after the last. O(nodes) for each HF_RANK_FIRST. */
 int hf_rank_walk_next(struct hf_rank_walk *walk);
 /* The first `count` of the order; answers how many there were. */
 unsigned hf_rank_first(const struct hf_rank *rank, uint64_t id_hash, uint8_t *ret_numbers,

@@ -84,6 +84,32 @@ static void a_walk_goes_by_the_scores(void **state)
     }
 }
 
+static void a_walk_among_some_leaves_out_the_others(void **state)
+{
+    struct hf_rank rank;
+    make_rank(&rank, NODES);
+    for (unsigned id = 0; id < 200; id++) {
+        struct hf_rank_walk all, some;
+        uint64_t among[HF_RANK_WORDS] = {hf_hash_mix(id, 1), hf_hash_mix(id, 2)};
+        among[1] &= (1ull << (NODES - 64)) - 1;
+        hf_rank_walk_init(&all, &rank, id);
+        hf_rank_walk_init_among(&some, &rank, id, among);
+        for (int node = hf_rank_walk_next(&all); node >= 0; node = hf_rank_walk_next(&all))
+            if (among[node / 64] >> node % 64 & 1)
+                assert_int_equal(hf_rank_walk_next(&some), node);
+        assert_int_equal(hf_rank_walk_next(&some), -1);
+    }
+}
+
+static void leases_grow_with_the_nodes_within_bounds(void **state)
+{
+    assert_int_equal(hf_rank_lease_ms(1), 1000);
+    assert_int_equal(hf_rank_lease_ms(32), 1000);
+    assert_int_equal(hf_rank_lease_ms(48), 1500);
+    assert_int_equal(hf_rank_lease_ms(64), 2000);
+    assert_int_equal(hf_rank_lease_ms(HF_RANK_NODES_MAX), 2000);
+}
+
 /* 1,000 ids a node: the fullest of 100 stays within 15 % of the mean. */
 static void ids_spread_evenly(void **state)
 {
@@ -153,6 +179,8 @@ int main(void)
         cmocka_unit_test(the_order_of_the_list_does_not_matter),
         cmocka_unit_test(a_walk_yields_each_node_once),
         cmocka_unit_test(a_walk_goes_by_the_scores),
+        cmocka_unit_test(leases_grow_with_the_nodes_within_bounds),
+        cmocka_unit_test(a_walk_among_some_leaves_out_the_others),
         cmocka_unit_test(ids_spread_evenly),
         cmocka_unit_test(a_lost_node_moves_only_its_own),
         cmocka_unit_test(bad_lists_are_refused),

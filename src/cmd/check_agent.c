@@ -86,7 +86,7 @@ static void promise_copies(const struct hf_agent_replication *replication)
            "one exchange between agents = no wait to speak of\n"
            "  an agent falls silent (machine, network, a hang): detection %d ms (its lease) + "
            "look-up one exchange; requests wait for it, at most %d ms, then errors\n",
-           HF_FABRIC_DEAD_MS, HF_REPLICATED_PATIENCE_MS);
+           (int)hf_rank_lease_ms(replication->peer_count) * HF_FABRIC_DEAD_MS / HF_FABRIC_LEASE_MS, HF_REPLICATED_PATIENCE_MS);
     promise_kept_back(replication);
     printf("  %u at the same moment: what just these held is gone\n"
            "  all at the same moment: all sessions are gone\n"

@@ -151,7 +151,7 @@ static void write_on_loss(FILE *out, const struct hf_pool *pool)
 /* An agent whose process is gone breaks its connections, which its peers see at once. A silent one
  * may still be serving until the lease is over that it got from them, and their clocks may differ;
  * it runs from its last sign, beside the proxy's own detection. docs/failure.md promises this. */
-enum { AGENT_LEASE_MS = 1000, AGENT_DRIFT_PERCENT = 10 };
+enum { AGENT_DRIFT_PERCENT = 10 };
 
 static void write_follow(FILE *out, const struct hf_pool *pool)
 {
@@ -161,14 +161,15 @@ static void write_follow(FILE *out, const struct hf_pool *pool)
         [HF_FAILBACK_TEMPORARY] = "are back with it when their server is",
     };
     uint64_t detection = hf_config_detection_ms(pool);
-    uint64_t silent = AGENT_LEASE_MS * (100 + AGENT_DRIFT_PERCENT) / 100;
+    unsigned lease_ms = hf_rank_lease_ms(pool->agents->rank.count);
+    uint64_t silent = lease_ms * (100 + AGENT_DRIFT_PERCENT) / 100;
     fprintf(out,
             "  its sessions: the agents keep copies; clients go on with their session on another "
             "server and %s\n"
             "    the agent's part, if its agent fails with it: 0 when its connections break "
             "(process killed); lease %s + drift %d%% = %s when it is silent (hang, machine or "
             "network gone)\n",
-            after_words[pool->failback], time_term(AGENT_LEASE_MS).text, AGENT_DRIFT_PERCENT,
+            after_words[pool->failback], time_term(lease_ms).text, AGENT_DRIFT_PERCENT,
             time_term(silent).text);
     if (pool->health.kind != HF_CHECK_NONE)
         fprintf(out,

@@ -361,7 +361,7 @@ static void look_again(struct hf_fabric *f, struct hf_fabric_op *op)
     uint64_t waited_ms = f->now_ms - op->executed_ms;
     bool travels = waited_ms < op->travel_ms;
     waited_ms -= travels ? waited_ms : op->travel_ms;
-    uint64_t patience_ms = f->settings.consistent ? HF_FABRIC_LEASE_MS : HF_FABRIC_DEGRADE_MS;
+    uint64_t patience_ms = f->settings.consistent ? f->lease_ms : HF_FABRIC_DEGRADE_MS;
     if (op->copied && waited_ms >= HF_FABRIC_DELETE_MS)
         return hf_copies_finish(f, op, HF_FABRIC_DEGRADED);
     if (waited_ms >= patience_ms)

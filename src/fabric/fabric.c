@@ -44,6 +44,8 @@ int hf_fabric_new(const struct hf_fabric_settings *settings, const struct hf_ran
     f->now_ms = f->started_ms = now_ms;
     f->self = settings->self;
     f->status = HF_PEER_SYNCING;
+    f->lease_ms = hf_rank_lease_ms(rank->count);
+    f->dead_ms = f->lease_ms * HF_FABRIC_DEAD_MS / HF_FABRIC_LEASE_MS;
     f->incarnation = settings->incarnation;
     f->generation = 1;
     f->outage = 1;
@@ -100,6 +102,7 @@ static void end_all(struct hf_fabric *f)
     f->status = HF_PEER_DEAD; /* no home is asked any more */
     for (unsigned i = 0; i < f->rank->count; i++)
         f->peers[i].status = HF_PEER_DEAD;
+    hf_membership_changed(f);
     hf_copies_tick(f);
     hf_copies_lapsed(f);
     for (unsigned i = 0; i < f->rank->count; i++)

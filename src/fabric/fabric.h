@@ -19,7 +19,8 @@ enum {
     HF_FABRIC_HEARTBEAT_MS = 100,
     HF_FABRIC_HEARTBEAT_MS_MAX = 300, /* of very many nodes: three still fall into a lease */
     HF_FABRIC_HEARTBEAT_NODES = 32,   /* with more of them each is heard of less often */
-    HF_FABRIC_LEASE_MS = 1000,        /* a peer's promise, counted from when it was asked for */
+    HF_FABRIC_LEASE_MS = 1000,        /* a peer's promise, counted from when it was asked for: of
+                                         few nodes, else hf_rank_lease_ms */
     HF_FABRIC_DEAD_MS = 1100,         /* silence that makes a peer dead: the lease and 10 % drift */
     HF_FABRIC_AWAY_MS = 500,          /* no call for that long: the process was stopped */
     HF_FABRIC_OPERATION_MS = 250,     /* until a read without an owner is answered UNSURE */

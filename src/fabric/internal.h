@@ -17,7 +17,6 @@ enum {
     HF_FABRIC_ADOPTED = 512,            /* orphans adopted in a tick */
     HF_FABRIC_NODE_QUIET_MS = 2,        /* times nodes: without a change before all is compared, */
     HF_FABRIC_QUIET_MS_MAX = 1000,      /* or changes go on for that long */
-    HF_FABRIC_NODE_JOIN_MS = 10,        /* times nodes: from one join of a node to its next */
     HF_FABRIC_SYNC_RETRY_MS = 500,      /* a resync without progress begins anew */
     HF_FABRIC_SYNC_AGAIN_MS = 1000,     /* and a finished one is repeated after that, */
     HF_FABRIC_SYNC_AGAINS = 2,    /* so often: the two may have seen a change at different times */
@@ -76,6 +75,7 @@ enum hf_sync_step { HF_SYNC_IDLE, HF_SYNC_SUMMING, HF_SYNC_ASKED, HF_SYNC_LISTIN
 struct hf_sync { /* both directions of one pair */
     /* Telling: what we hold, to the peer. */
     bool wanted;
+    bool asks; /* the peer is to tell us in turn */
     unsigned agains;
     uint64_t again_ms;
     enum hf_sync_step step;
@@ -87,9 +87,9 @@ struct hf_sync { /* both directions of one pair */
     uint64_t *theirs; /* owned [BUCKETS]; allocated on first use, as the sums */
     /* What the walk that is under way does for the peer. */
     bool summed, adds, lists;
-    uint64_t *sums;               /* owned [BUCKETS]: what we hold that concerns the pair, */
-    uint64_t sums_view, sums_ms;  /* under that view, 0 = unknown, and when the walk ended */
-    char *list;     /* owned: entries of the next VERSIONS */
+    uint64_t *sums;              /* owned [BUCKETS]: what we hold that concerns the pair, */
+    uint64_t sums_view, sums_ms; /* under that view, 0 = unknown, and when the walk ended */
+    char *list;                  /* owned: entries of the next VERSIONS */
     size_t list_size;
     unsigned pulls;
     bool asks;                       /* our next DIGEST asks for theirs */
@@ -191,7 +191,7 @@ struct hf_survey { /* a walk over the store for all peers that wait for it */
     bool walking, full; /* full: somebody's list is, and is to be sent */
     uint64_t cursor, view;
     uint64_t began_ms, rest_ms; /* the walk began then; none begins before */
-    unsigned left; /* records it may still look at before the next tick */
+    unsigned left;              /* records it may still look at before the next tick */
 };
 
 struct hf_fabric {
@@ -226,11 +226,13 @@ struct hf_fabric {
     struct hf_evicted evicted;
     uint32_t outage;                    /* counts nodes that fell silent */
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
+    uint64_t ready[HF_RANK_WORDS], joining[HF_RANK_WORDS]; /* nodes of that status, ours too */
     uint64_t changed_ms, restless_ms; /* the last change of who lives or is linked; the first of
                                          those that followed each other closely */
-    uint64_t joined_ms, beats_ms;     /* when it joined anew; when all were told of a change */
-    bool joins_anew, beats;           /* is to, when it is not too soon */
-    uint64_t sweep_ms, swept; /* when the next begins; records of the last */
+    uint64_t lease_ms, dead_ms;       /* of so many nodes; the silence that makes one dead */
+    uint64_t beats_ms;                /* when all were told of a change */
+    bool beats;                       /* they are to be */
+    uint64_t sweep_ms, swept;         /* when the next begins; records of the last */
     bool adopting, handed_over, left_behind;
     bool drains;  /* we own as little as we can */
     bool offered; /* in the present round something was */

@@ -136,6 +136,12 @@ static unsigned count_frames(struct hf_slice frames)
     return count;
 }
 
+uint64_t hf_link_silent_ms(const struct hf_links *links)
+{
+    unsigned count = links->settings.rank->count;
+    return (uint64_t)HF_LINKS_SILENT_MS * hf_rank_lease_ms(count) / hf_rank_lease_ms(1);
+}
+
 /* Hands the host whole frames of what was received. */
 static void feed(struct hf_link *link)
 {
@@ -146,7 +152,7 @@ static void feed(struct hf_link *link)
     if (input.size == 0)
         return;
     link->heard_ms = now_ms;
-    hf_timer_set(hf_loop_timers(links->loop), &link->deadline, now_ms + HF_LINKS_SILENT_MS);
+    hf_timer_set(hf_loop_timers(links->loop), &link->deadline, now_ms + hf_link_silent_ms(links));
     bool fine = links->host.receive(links->host.user, (unsigned)link->peer, input, now_ms, &used);
     hf_count_add(&links->counts[HF_LINK_COUNT_BYTES_IN], used);
     hf_count_add(&links->counts[HF_LINK_COUNT_FRAMES_IN],

@@ -116,6 +116,8 @@ void hf_link_drain(struct hf_link *link);
 void hf_link_say(struct hf_link *link, const struct hf_wire_message *message);
 /* One that is to become no link is refused; the other side is told why. */
 void hf_link_refuse_aloud(struct hf_link *link, enum hf_hello_verdict verdict);
+/* Of so many nodes: in the proportion of their leases. */
+uint64_t hf_link_silent_ms(const struct hf_links *links);
 /* Without a word to anybody. */
 void hf_link_close(struct hf_link *link);
 

@@ -183,7 +183,7 @@ void hf_link_proved(struct hf_link *link)
     peer->logged = 0;
     link->state = HF_LINK_UP;
     link->up_ms = link->heard_ms = now_ms;
-    hf_timer_set(hf_loop_timers(links->loop), &link->deadline, now_ms + HF_LINKS_SILENT_MS);
+    hf_timer_set(hf_loop_timers(links->loop), &link->deadline, now_ms + hf_link_silent_ms(links));
     hf_histogram_record(&links->handshake, hf_loop_now_us(links->loop) - link->begun_us);
     hf_link_count(links, HF_LINK_COUNT_UP);
     hf_link_count(links, HF_LINK_COUNT_OPENED);

@@ -14,7 +14,8 @@ struct hf_address;
 enum {
     HF_LINKS_CONNECT_MS = 300,    /* until a connect is tried again */
     HF_LINKS_HANDSHAKE_MS = 1000, /* from an open connection to both proofs */
-    HF_LINKS_SILENT_MS = 700,     /* seven heartbeats missed: a new connection is tried */
+    HF_LINKS_SILENT_MS = 700,     /* seven heartbeats missed: a new connection is tried; of
+                                     many nodes longer, as their leases */
     HF_LINKS_ALIVE_MS = 300,      /* heard that lately, a link is not given up for another */
     HF_LINKS_STABLE_MS = 300,     /* a link that lasted as long is dialled again at once */
     HF_LINKS_RETRY_MS_MAX = 500,  /* between two dials */

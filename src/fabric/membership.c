@@ -57,25 +57,47 @@ bool hf_membership_sure(const struct hf_fabric *f)
 bool hf_membership_leased(const struct hf_fabric *f, uint64_t hash)
 {
     struct hf_rank_walk walk;
-    int node;
     if (!hf_membership_quorum(f))
         return false;
-    hf_rank_walk_init(&walk, f->rank, hash);
-    while ((node = hf_rank_walk_next(&walk)) >= 0)
-        if ((unsigned)node != f->self && hf_membership_ready(f, (unsigned)node))
-            return f->peers[node].lease_ms > f->now_ms;
-    return true;
+    hf_rank_walk_init_among(&walk, f->rank, hash, f->ready);
+    int node = hf_rank_walk_next(&walk);
+    if (node == (int)f->self)
+        node = hf_rank_walk_next(&walk);
+    return node < 0 || f->peers[node].lease_ms > f->now_ms;
 }
 
 int hf_membership_home(const struct hf_fabric *f, uint64_t hash)
 {
     struct hf_rank_walk walk;
+    hf_rank_walk_init_among(&walk, f->rank, hash, f->ready);
+    return hf_rank_walk_next(&walk);
+}
+
+/* The first of the joining nodes that stand before the last of the `ready` targets. */
+static unsigned joining_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
+                                unsigned ready, uint8_t targets[HF_FABRIC_TARGETS_MAX])
+{
+    struct hf_rank_walk walk;
+    unsigned count = ready, most = HF_FABRIC_TARGETS_MAX - f->settings.backups + ready;
+    bool all = ready < f->settings.backups;
+    uint64_t last = ready > 0 ? hf_rank_score(f->rank, targets[ready - 1], hash) : 0;
     int node;
-    hf_rank_walk_init(&walk, f->rank, hash);
-    while ((node = hf_rank_walk_next(&walk)) >= 0)
-        if (hf_membership_ready(f, (unsigned)node))
+    hf_rank_walk_init_among(&walk, f->rank, hash, f->joining);
+    while (count < most && (node = hf_rank_walk_next(&walk)) >= 0) {
+        if (!all && hf_rank_score(f->rank, (unsigned)node, hash) < last)
             break;
-    return node;
+        if ((unsigned)node != owner)
+            targets[count++] = (uint8_t)node;
+    }
+    return count;
+}
+
+static bool any(const uint64_t set[HF_RANK_WORDS])
+{
+    uint64_t some = 0;
+    for (unsigned word = 0; word < HF_RANK_WORDS; word++)
+        some |= set[word];
+    return some != 0;
 }
 
 /* The first ready nodes of the rank, as many as there are to be backups, and the joining ones that
@@ -83,19 +105,14 @@ int hf_membership_home(const struct hf_fabric *f, uint64_t hash)
 unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
                                uint8_t ret_targets[HF_FABRIC_TARGETS_MAX])
 {
-    unsigned count = 0, ready = 0, wanted = f->settings.backups;
+    unsigned count = 0;
     struct hf_rank_walk walk;
     int node;
-    hf_rank_walk_init(&walk, f->rank, hash);
-    while (ready < wanted && (node = hf_rank_walk_next(&walk)) >= 0) {
-        enum hf_peer_status status = status_of(f, (unsigned)node);
-        bool joins = status == HF_PEER_SYNCING && count + wanted - ready < HF_FABRIC_TARGETS_MAX;
-        if ((unsigned)node == owner || (status != HF_PEER_READY && !joins))
-            continue;
-        ret_targets[count++] = (uint8_t)node;
-        ready += status == HF_PEER_READY;
-    }
-    return count;
+    hf_rank_walk_init_among(&walk, f->rank, hash, f->ready);
+    while (count < f->settings.backups && (node = hf_rank_walk_next(&walk)) >= 0)
+        if ((unsigned)node != owner)
+            ret_targets[count++] = (uint8_t)node;
+    return any(f->joining) ? joining_targets(f, hash, owner, count, ret_targets) : count;
 }
 
 bool hf_membership_missing(const struct hf_fabric *f)
@@ -129,8 +146,20 @@ static uint64_t view_of(const struct hf_fabric *f)
     return view;
 }
 
+static void sort_nodes(struct hf_fabric *f)
+{
+    memset(f->ready, 0, sizeof(f->ready));
+    memset(f->joining, 0, sizeof(f->joining));
+    for (unsigned i = 0; i < f->rank->count; i++) {
+        enum hf_peer_status status = status_of(f, i);
+        f->ready[i / 64] |= (uint64_t)(status == HF_PEER_READY) << i % 64;
+        f->joining[i / 64] |= (uint64_t)(status == HF_PEER_SYNCING) << i % 64;
+    }
+}
+
 void hf_membership_changed(struct hf_fabric *f)
 {
+    sort_nodes(f);
     f->view = view_of(f);
     f->changed = true;
 }
@@ -195,8 +224,6 @@ void hf_membership_dead(struct hf_fabric *f, unsigned peer, bool gone)
 void hf_membership_rejoin(struct hf_fabric *f, enum hf_peer_status status)
 {
     hf_copies_lapsed(f);
-    f->joins_anew = false;
-    f->joined_ms = f->now_ms;
     f->status = status;
     f->incarnation++;
     f->generation = (uint16_t)((f->generation + 1) % HF_FABRIC_GENERATIONS);
@@ -207,28 +234,29 @@ void hf_membership_rejoin(struct hf_fabric *f, enum hf_peer_status status)
     hf_membership_changed(f);
 }
 
-/* Whoever acts ends that at once. Who joins acts on nothing, and joins anew a while later: when
- * many are late because they compare, they would compare for ever. Till then it does not get ready.
- */
 static void lapse(struct hf_fabric *f)
 {
+    f->counts.lapses++;
     for (unsigned i = 0; i < f->rank->count; i++)
         if (f->peers[i].lease_ms <= f->now_ms)
             f->peers[i].lease_ms = 0; /* told once */
-    if (f->status == HF_PEER_SYNCING) {
-        f->joins_anew = true;
-        return;
-    }
-    f->counts.lapses++;
     hf_membership_rejoin(f, f->status == HF_PEER_LEAVING ? HF_PEER_LEAVING : HF_PEER_SYNCING);
 }
 
-static void join_anew(struct hf_fabric *f)
+/* The peer may have taken us for dead for a while. Who serves ends that; who joins acts on nothing,
+ * and has only to be told again what it missed meanwhile. If it began anew, all would compare with
+ * it again: when nodes are late because they compare, they would compare for ever. */
+static void doubt(struct hf_fabric *f, unsigned peer)
 {
-    if (f->now_ms - f->joined_ms < (uint64_t)HF_FABRIC_NODE_JOIN_MS * f->rank->count)
+    struct hf_peer *p = &f->peers[peer];
+    if (f->status != HF_PEER_SYNCING) {
+        lapse(f);
         return;
-    f->counts.lapses++;
-    hf_membership_rejoin(f, HF_PEER_SYNCING);
+    }
+    p->ready_asked = p->ready_yes = false;
+    p->sync.done_view = 0;
+    p->sync.wanted = true;
+    hf_sync_ask(f, peer);
 }
 
 /* Two sides that went on apart meet again: the smaller one joins the other. */
@@ -265,8 +293,7 @@ static bool promise_broken(const struct hf_fabric *f, const struct hf_peer *p, b
 
 static bool two_way(const struct hf_fabric *f, const struct hf_wire_message *m)
 {
-    return m->echo_ms != 0 && m->echo_ms <= f->now_ms &&
-           f->now_ms - m->echo_ms < HF_FABRIC_LEASE_MS;
+    return m->echo_ms != 0 && m->echo_ms <= f->now_ms && f->now_ms - m->echo_ms < f->lease_ms;
 }
 
 uint8_t hf_membership_settings(const struct hf_fabric *f)
@@ -289,14 +316,14 @@ void hf_membership_heartbeat(struct hf_fabric *f, unsigned peer, const struct hf
         hf_membership_beat(f, peer); /* so that it learns at once that we hear it */
     if (was_dead && !two_way(f, m))
         return;
-    if (counts_us && two_way(f, m) && m->echo_ms + HF_FABRIC_LEASE_MS > p->lease_ms)
-        p->lease_ms = m->echo_ms + HF_FABRIC_LEASE_MS;
+    if (counts_us && two_way(f, m) && m->echo_ms + f->lease_ms > p->lease_ms)
+        p->lease_ms = m->echo_ms + f->lease_ms;
     if (counts_us || was_dead)
         p->counted_ms = f->now_ms;
     p->counts_us = counts_us;
     p->decided = true;
     if (broken)
-        lapse(f);
+        doubt(f, peer);
     enum hf_peer_status status = judge(f, peer, m);
     bool same = status == p->status && m->incarnation == p->incarnation && m->status == p->claims;
     p->view = m->view;
@@ -404,10 +431,9 @@ static void watch(struct hf_fabric *f, unsigned peer)
 {
     struct hf_peer *p = &f->peers[peer];
     uint64_t silent_ms = f->now_ms - p->heard_ms, uncounted_ms = f->now_ms - p->counted_ms;
-    if (p->status != HF_PEER_DEAD &&
-        (silent_ms > HF_FABRIC_DEAD_MS || uncounted_ms > HF_FABRIC_DEAD_MS))
+    if (p->status != HF_PEER_DEAD && (silent_ms > f->dead_ms || uncounted_ms > f->dead_ms))
         hf_membership_dead(f, peer, false);
-    if (!p->decided && f->now_ms - f->started_ms > HF_FABRIC_DEAD_MS)
+    if (!p->decided && f->now_ms - f->started_ms > f->dead_ms)
         p->decided = true;
     if (p->linked && (beat_is_due(f, peer) || owes_answer(f, p)))
         hf_membership_beat(f, peer);
@@ -426,9 +452,7 @@ void hf_membership_tick(struct hf_fabric *f)
             watch(f, i);
     if (f->status == HF_PEER_READY && !hf_membership_quorum(f))
         lapse(f); /* the others may have gone on without us */
-    if (f->status == HF_PEER_SYNCING && f->joins_anew)
-        join_anew(f);
-    if (f->status == HF_PEER_SYNCING && !f->joins_anew && hf_membership_quorum(f))
+    if (f->status == HF_PEER_SYNCING && hf_membership_quorum(f))
         become_ready(f);
     beat_all(f);
 }
