@@ -86,6 +86,8 @@ int hf_store_limit(struct hf_store *store, size_t memory, enum hf_store_full ful
     REQUIRE(HF_MAGIC_OK(store, HF_STORE_MAGIC));
     if (!valid_limit(memory, full))
         return -EINVAL;
+    if (memory > store->memory.addresses)
+        return -ENOMEM;
     store->options.memory = store->memory.limit = memory;
     store->options.full = full;
     return 0;
@@ -104,13 +106,19 @@ const struct hf_digest *hf_store_digests(const struct hf_store *store)
 
 /* ---- looking ---- */
 
-static void describe(const struct hf_store *store, struct hf_record *record, uint64_t now_ms,
-                     struct hf_store_record *ret_record)
+static uint64_t hash_of(const struct hf_store *store, const struct hf_record *record)
+{
+    return hf_store_hash(store->options.hash_key, hf_record_id(record));
+}
+
+/* id_hash: the record's, which whoever looked it up has at hand. */
+static void describe(const struct hf_store *store, struct hf_record *record, uint64_t id_hash,
+                     uint64_t now_ms, struct hf_store_record *ret_record)
 {
     struct hf_entry entry;
     *ret_record = (struct hf_store_record){
         .id = hf_record_id(record),
-        .id_hash = hf_store_hash(store->options.hash_key, hf_record_id(record)),
+        .id_hash = id_hash,
         .state = record->state,
         .version = hf_record_version(record),
         .owner = record->owner,
@@ -140,7 +148,7 @@ bool hf_store_find(const struct hf_store *store, struct hf_slice id, uint64_t id
 {
     struct hf_record *record = find_record(store, id, id_hash, now_ms);
     if (record != NULL)
-        describe(store, record, now_ms, ret_record);
+        describe(store, record, id_hash, now_ms, ret_record);
     return record != NULL;
 }
 
@@ -176,7 +184,7 @@ static long visit_bucket(const struct hf_store *store, const struct hf_store_sca
         at = record->next;
         if (hf_shard_gone(store, record, scan->now_ms))
             continue;
-        describe(store, record, scan->now_ms, &seen);
+        describe(store, record, hash_of(store, record), scan->now_ms, &seen);
         if (!scan->visit(scan->user, &seen))
             return -1;
     }
@@ -210,25 +218,25 @@ _Static_assert(HF_SHARD_RECORDS_MAX <= 1 << (64 - MARK_BITS), "a bucket's number
 
 /* Orders the records of a chain, which itself changes its order: the bits of the hash that name no
  * bucket. Two of one chain share them with a probability of 2^-35. Never 0. */
-static uint64_t mark_of(const struct hf_store *store, const struct hf_record *record)
+static uint64_t mark_of(uint64_t id_hash)
 {
-    uint64_t hash = hf_store_hash(store->options.hash_key, hf_record_id(record));
-    return (hash >> (64 - MARK_BITS + 1)) + 1;
+    return (id_hash >> (64 - MARK_BITS + 1)) + 1;
 }
 
 static struct hf_record *next_in_bucket(const struct hf_store *store, uint64_t number,
-                                        uint64_t *mark, uint64_t now_ms)
+                                        uint64_t *mark, uint64_t now_ms, uint64_t *ret_hash)
 {
     struct hf_record *best = NULL;
     uint64_t best_mark = UINT64_MAX;
     for (uint32_t at = hf_index_bucket(store, number); at != 0;) {
         struct hf_record *record = hf_shard_record(store, at);
-        uint64_t its = mark_of(store, record);
+        uint64_t hash = hash_of(store, record), its = mark_of(hash);
         at = record->next;
         if (its <= *mark || its >= best_mark || hf_shard_gone(store, record, now_ms))
             continue;
         best = record;
         best_mark = its;
+        *ret_hash = hash;
     }
     *mark = best != NULL ? best_mark : 0;
     return best;
@@ -240,10 +248,11 @@ bool hf_store_next(const struct hf_store *store, uint64_t *cursor, uint64_t now_
     REQUIRE(HF_MAGIC_OK(store, HF_STORE_MAGIC));
     uint64_t mark = *cursor & ((UINT64_C(1) << MARK_BITS) - 1);
     for (uint64_t number = *cursor >> MARK_BITS; number < store->bucket_count; number++) {
-        struct hf_record *record = next_in_bucket(store, number, &mark, now_ms);
+        uint64_t hash = 0;
+        struct hf_record *record = next_in_bucket(store, number, &mark, now_ms, &hash);
         if (record == NULL)
             continue;
-        describe(store, record, now_ms, ret_record);
+        describe(store, record, hash, now_ms, ret_record);
         *cursor = number << MARK_BITS | mark;
         return true;
     }

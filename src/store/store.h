@@ -351,5 +351,6 @@ void hf_store_stats(const struct hf_store *store, struct hf_store_stats *ret_sta
 void hf_store_clear(struct hf_store *store);
 /* Changes the limits of a running store (reload). With a memory limit below what is used,
  * ticks pack, give back and (EVICT) evict until it is met; REFUSE keeps all, and refuses new ones.
- * 0 or -EINVAL. */
+ * 0, -EINVAL, or -ENOMEM: more than the addresses that it got at its beginning, which are 64 GiB
+ * unless the system counts them. */
 int hf_store_limit(struct hf_store *store, size_t memory, enum hf_store_full full);
