@@ -100,6 +100,7 @@ static void end_all(struct hf_fabric *f)
     f->status = HF_PEER_DEAD; /* no home is asked any more */
     for (unsigned i = 0; i < f->rank->count; i++)
         f->peers[i].status = HF_PEER_DEAD;
+    hf_membership_leases_changed(f);
     hf_copies_tick(f);
     hf_copies_lapsed(f);
     for (unsigned i = 0; i < f->rank->count; i++)

@@ -176,6 +176,7 @@ struct hf_fabric {
     unsigned self;
     enum hf_peer_status status; /* ours */
     uint64_t incarnation, view;
+    uint64_t leased_ms; /* until then hf_membership_leased is true of every hash; 0: ask it */
     uint16_t generation;
     bool changed;    /* who lives has changed; what follows from it is still to be done */
     uint64_t number; /* the last drawn for a question */
@@ -213,6 +214,8 @@ bool hf_membership_sure(const struct hf_fabric *f);
 /* A node is silent, and may still run and hold what it held. */
 bool hf_membership_missing(const struct hf_fabric *f);
 bool hf_membership_leased(const struct hf_fabric *f, uint64_t hash);
+/* A lease ended early, or a node became ready: what was found of all leases holds no more. */
+void hf_membership_leases_changed(struct hf_fabric *f);
 int hf_membership_home(const struct hf_fabric *f, uint64_t hash);
 unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
                                uint8_t ret_targets[HF_FABRIC_TARGETS_MAX]);
