@@ -117,7 +117,7 @@ static void flush(struct hf_connection *connection)
         door->counts.bytes_out += (uint64_t)sent;
         connection->sent_ms = hf_loop_now_ms(door->loop);
     }
-    hf_bytes_settle(&door->pool, out);
+    hf_bytes_trim(&door->pool, out, 0);
     if (hf_bytes_size(out) > 0 && !hf_timer_armed(&connection->timer))
         set_timer(connection, HF_DOOR_STALL_MS);
 }
@@ -311,7 +311,7 @@ static void end_if_over(struct hf_connection *connection)
     else if (connection->phase >= HF_CONNECTION_ENDING && sent)
         drain(connection);
     else if (connection->phase == HF_CONNECTION_FEEDING)
-        hf_bytes_settle(&connection->door->pool, &connection->in);
+        hf_bytes_trim(&connection->door->pool, &connection->in, 0);
 }
 
 static void work(struct hf_connection *connection)

@@ -174,7 +174,7 @@ static void hold(void *user, struct hf_sessions_call *call)
         call->pending = call;
         return;
     }
-    struct hf_operation_scratch scratch = {0};
+    struct hf_bytes scratch = {0};
     const struct hf_operation_context context = {
         .store = rig.store,
         .scratch = &scratch,
@@ -183,7 +183,7 @@ static void hold(void *user, struct hf_sessions_call *call)
     struct hf_store_change change;
     hf_operation_execute(&context, &call->operation, &result, &change);
     hf_sessions_complete(call, &result);
-    hf_operation_scratch_fini(&scratch);
+    hf_bytes_clear(NULL, &scratch);
 }
 
 static void forget(void *user, struct hf_sessions_call *call)

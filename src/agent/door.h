@@ -1,8 +1,8 @@
 /* Where a front end's clients come in: a listening socket and its connections.
  * Threads: the loop's. Layer: agent. */
 #pragma once
-#include "agent/bytes.h"
 #include "agent/front.h"
+#include "base/bytes.h"
 #include "base/slab.h"
 #include "net/listener.h"
 

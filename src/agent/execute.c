@@ -3,7 +3,6 @@
 #include "agent/operation.h"
 #include "base/assert.h"
 #include "store/blob.h"
-#include <stdlib.h>
 
 struct run {
     const struct hf_operation_context *context;
@@ -37,27 +36,13 @@ static enum hf_operation_status status_of(enum hf_store_status status)
     return (enum hf_operation_status)statuses[status];
 }
 
-/* ---- the scratch ---- */
-
-static char *room_for(struct hf_operation_scratch *scratch, size_t size)
-{
-    if (size <= scratch->room)
-        return scratch->bytes;
-    char *bytes = realloc(scratch->bytes, size);
-    if (bytes == NULL)
-        return NULL;
-    scratch->bytes = bytes;
-    scratch->room = size;
-    return bytes;
-}
-
 /* Makes the result's value outlive what the operation does to the store's. */
 static enum hf_operation_status keep_value(const struct run *run)
 {
     struct hf_slice *value = &run->result->value;
     if (value->size == 0)
         return HF_OPERATION_OK;
-    char *bytes = room_for(run->context->scratch, value->size);
+    char *bytes = hf_bytes_renew(run->context->scratch, value->size);
     if (bytes == NULL)
         return HF_OPERATION_FULL;
     memcpy(bytes, value->bytes, value->size);
@@ -299,7 +284,7 @@ static enum hf_operation_status hash_set(const struct run *run)
     const struct hf_operation *operation = run->operation;
     uint32_t pairs = operation->field_count / 2;
     struct hf_store_field *fields =
-        (void *)room_for(run->context->scratch, (size_t)(pairs + 1) * sizeof(*fields));
+        (void *)hf_bytes_renew(run->context->scratch, (size_t)(pairs + 1) * sizeof(*fields));
     if (fields == NULL)
         return HF_OPERATION_FULL;
     for (uint32_t i = 0; i < pairs; i++)
@@ -339,7 +324,7 @@ static enum hf_operation_status hash_add(const struct run *run)
 static enum hf_operation_status dump(const struct run *run)
 {
     const struct hf_operation *operation = run->operation;
-    struct hf_operation_scratch *scratch = run->context->scratch;
+    struct hf_bytes *scratch = run->context->scratch;
     enum hf_operation_status status = get(run);
     if (status != HF_OPERATION_OK)
         return status;
@@ -347,7 +332,7 @@ static enum hf_operation_status dump(const struct run *run)
     enum hf_store_status encoded =
         hf_blob_encode(run->context->store, &operation->key, HF_BLOB_KEY, run->write.now_ms, &out);
     if (encoded == HF_STORE_TOO_LARGE) {
-        out = (struct hf_blob_out){.bytes = room_for(scratch, out.size), .room = out.size};
+        out = (struct hf_blob_out){.bytes = hf_bytes_renew(scratch, out.size), .room = out.size};
         if (out.bytes == NULL)
             return HF_OPERATION_FULL;
         encoded = hf_blob_encode(run->context->store, &operation->key, HF_BLOB_KEY,

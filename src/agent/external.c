@@ -472,7 +472,7 @@ void hf_external_free(struct hf_external **external)
             free_key(key);
         }
     free(gone->buckets);
-    hf_operation_scratch_fini(&gone->scratch);
+    hf_bytes_clear(NULL, &gone->scratch);
     gone->magic = 0;
     free(gone);
 }

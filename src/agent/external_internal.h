@@ -66,7 +66,7 @@ struct hf_external {
     struct hf_sessions_backend backend;
     struct hf_sessions *sessions; /* borrowed; NULL before the first call */
     struct hf_remote *remote;     /* owned */
-    struct hf_operation_scratch scratch;
+    struct hf_bytes scratch;
     struct hf_external_key **buckets; /* owned: [HF_EXTERNAL_BUCKETS] */
     struct hf_list dirty;
     struct hf_timer flush;

@@ -1,6 +1,5 @@
 #include "agent/operation_internal.h"
 #include "base/assert.h"
-#include <stdlib.h>
 
 const char *hf_operation_kind_word(enum hf_operation_kind kind)
 {
@@ -51,12 +50,6 @@ struct hf_operation_result hf_operation_failed(enum hf_operation_status status)
 {
     return (struct hf_operation_result){.status = (uint8_t)status,
                                         .deadline_ms = HF_DEADLINE_NEVER};
-}
-
-void hf_operation_scratch_fini(struct hf_operation_scratch *scratch)
-{
-    free(scratch->bytes);
-    *scratch = (struct hf_operation_scratch){0};
 }
 
 /* ---- fields of a result in the store; those in bytes: operation_wire.c ---- */

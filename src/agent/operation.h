@@ -20,6 +20,7 @@
  * in the encoding. Slices are borrowed. Pure: no clock, no I/O. Threads: any; a store's executor:
  * the store's. Layer: agent. */
 #pragma once
+#include "base/bytes.h"
 #include "proto/writer.h"
 #include "store/store.h"
 
@@ -172,18 +173,12 @@ bool hf_operation_next_field(const struct hf_operation_result *result,
 
 /* ---- execution ---- */
 
-struct hf_operation_scratch { /* zeroed = empty; one a store is enough. Grows to the largest need */
-    char *bytes;
-    size_t room;
-};
-void hf_operation_scratch_fini(struct hf_operation_scratch *scratch);
-
 struct hf_operation_context {
     struct hf_store *store;
-    struct hf_operation_scratch *scratch; /* old values and blobs are kept in it: until the next
-                                             operation with it */
-    struct hf_store_write write;          /* reuse_tomb is set from the operation: not STRICT */
-    uint64_t tomb_ms; /* life of the tombstone that a deleted session leaves; 0 = none */
+    struct hf_bytes *scratch; /* of the heap, one a store is enough: old values and blobs are in it
+                                 until the next operation with it */
+    struct hf_store_write write; /* reuse_tomb is set from the operation: not STRICT */
+    uint64_t tomb_ms;            /* life of the tombstone that a deleted session leaves; 0 = none */
 };
 /* Executes on the store, now. *ret_result: its slices are borrowed from the store and the scratch,
  * until the next call on either. *ret_change is what the store changed: effect NOTHING when it did

@@ -2,7 +2,7 @@
 #include "agent/testing.h"
 
 static struct hf_testing_rig rig;
-static struct hf_operation_scratch scratch;
+static struct hf_bytes scratch;
 static struct hf_store_change change;
 static uint64_t now_ms;
 
@@ -18,7 +18,7 @@ static int tear_down(void **state)
 {
     (void)state;
     hf_testing_rig_fini(&rig);
-    hf_operation_scratch_fini(&scratch);
+    hf_bytes_clear(NULL, &scratch);
     return 0;
 }
 

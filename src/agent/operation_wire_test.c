@@ -177,7 +177,7 @@ static void fields_travel_with_the_result(void **state)
 {
     (void)state;
     struct hf_testing_rig rig;
-    struct hf_operation_scratch scratch = {0};
+    struct hf_bytes scratch = {0};
     struct hf_store_change change;
     struct hf_operation_result result, got;
     const struct hf_slice pair[] = {HF_SLICE("a"), HF_SLICE("1")};
@@ -211,7 +211,7 @@ static void fields_travel_with_the_result(void **state)
     struct hf_operation_result again;
     assert_true(hf_operation_decode_result(hf_slice(first, whole.size), NOW_MS, &again));
     assert_true(hf_slice_equal(encode_result(&again), hf_slice(first, whole.size)));
-    hf_operation_scratch_fini(&scratch);
+    hf_bytes_clear(NULL, &scratch);
     hf_testing_rig_fini(&rig);
 }
 

@@ -7,11 +7,6 @@
 
 enum { REPLICATED_MAGIC = 0x52455031 };
 
-struct bytes { /* owned */
-    char *start;
-    size_t size, room;
-};
-
 /* An operation under way. What it borrows of its call is copied when the call is abandoned. */
 struct pending {
     struct hf_fabric_op op;
@@ -20,9 +15,9 @@ struct pending {
     uint64_t end_ms, again_ms;
     bool executed;                     /* here: `result` is what came of it */
     struct hf_operation_result result; /* its slices are the store's, until `kept` has them */
-    struct bytes kept;                 /* the result encoded, at kept_ms */
+    struct hf_bytes kept;              /* the result encoded, at kept_ms */
     uint64_t kept_ms;
-    struct bytes request; /* the operation encoded */
+    struct hf_bytes request; /* the operation encoded */
     uint16_t id_size;
     char id[HF_STORE_ID_MAX];
 };
@@ -33,47 +28,29 @@ struct hf_replicated {
     struct hf_records *records;             /* owned, as all below */
     struct hf_fabric *fabric;
     struct hf_slab slab; /* of struct pending */
-    struct hf_operation_scratch scratch;
+    struct hf_bytes scratch;
     struct hf_slice *fields; /* [HF_OPERATION_FIELDS_MAX]: of the operation being decoded */
-    struct bytes reply;
+    struct hf_bytes reply;
     struct hf_list again;
     struct hf_replicated_counts counts;
     uint64_t now_ms;
 };
 
-/* ---- bytes ---- */
-
-static bool make_room(struct bytes *bytes, size_t size)
-{
-    if (size <= bytes->room)
-        return true;
-    char *start = realloc(bytes->start, size);
-    if (start == NULL)
-        return false;
-    bytes->start = start;
-    bytes->room = size;
-    return true;
-}
-
-static void free_bytes(struct bytes *bytes)
-{
-    free(bytes->start);
-    *bytes = (struct bytes){0};
-}
+/* ---- encoding ---- */
 
 /* False: out of memory. */
 static bool encode_result(const struct hf_operation_result *result, uint64_t now_ms,
-                          struct bytes *bytes)
+                          struct hf_bytes *bytes)
 {
-    struct hf_writer writer = hf_writer(bytes->start, bytes->room);
+    struct hf_writer writer = hf_writer(bytes->bytes, bytes->room);
     hf_operation_encode_result(result, now_ms, &writer);
     if (!hf_writer_fits(&writer)) {
-        if (!make_room(bytes, writer.size))
+        if (hf_bytes_renew(bytes, writer.size) == NULL)
             return false;
-        writer = hf_writer(bytes->start, bytes->room);
+        writer = hf_writer(bytes->bytes, bytes->room);
         hf_operation_encode_result(result, now_ms, &writer);
     }
-    bytes->size = writer.size;
+    bytes->end = writer.size;
     return true;
 }
 
@@ -82,11 +59,11 @@ static bool encode_operation(struct pending *pending, uint64_t now_ms)
     const struct hf_operation *operation = &pending->call->operation;
     struct hf_writer writer = hf_writer(NULL, 0);
     hf_operation_encode(operation, now_ms, &writer);
-    if (!make_room(&pending->request, writer.size))
+    if (hf_bytes_renew(&pending->request, writer.size) == NULL)
         return false;
-    writer = hf_writer(pending->request.start, pending->request.room);
+    writer = hf_writer(pending->request.bytes, pending->request.room);
     hf_operation_encode(operation, now_ms, &writer);
-    pending->request.size = writer.size;
+    pending->request.end = writer.size;
     return true;
 }
 
@@ -123,7 +100,7 @@ static void run_encoded(struct hf_replicated *replicated, const struct hf_fabric
     operation.key.id_hash = hf_store_hash(replicated->settings.hash_key, operation.key.id);
     run(replicated, &operation, write, result, done);
     if (op->user == NULL && encode_result(result, write->now_ms, &replicated->reply))
-        done->reply = hf_slice(replicated->reply.start, replicated->reply.size);
+        done->reply = hf_bytes_slice(&replicated->reply);
 }
 
 static void execute(void *user, struct hf_fabric_op *op, const struct hf_store_write *write,
@@ -156,7 +133,7 @@ static struct hf_slice encode(void *user, struct hf_fabric_op *op)
     struct pending *pending = op->user;
     if (pending->call == NULL || !encode_operation(pending, replicated->now_ms))
         return hf_slice(NULL, 0);
-    return hf_slice(pending->request.start, pending->request.size);
+    return hf_bytes_slice(&pending->request);
 }
 
 static void keep(void *user, struct hf_fabric_op *op)
@@ -173,8 +150,8 @@ static void keep(void *user, struct hf_fabric_op *op)
 
 static void release(struct hf_replicated *replicated, struct pending *pending)
 {
-    free_bytes(&pending->kept);
-    free_bytes(&pending->request);
+    hf_bytes_clear(NULL, &pending->kept);
+    hf_bytes_clear(NULL, &pending->request);
     hf_list_remove(&pending->node);
     hf_slab_release(&replicated->slab, &pending);
     replicated->counts.under_way--;
@@ -204,9 +181,8 @@ static void find_result(struct hf_replicated *replicated, struct pending *pendin
         *result = hf_operation_failed(status);
     else if (op->remote)
         decode_result(replicated, op->reply, replicated->now_ms, result);
-    else if (pending->kept.size > 0)
-        decode_result(replicated, hf_slice(pending->kept.start, pending->kept.size),
-                      pending->kept_ms, result);
+    else if (hf_bytes_size(&pending->kept) > 0)
+        decode_result(replicated, hf_bytes_slice(&pending->kept), pending->kept_ms, result);
     else
         *result = pending->result;
 }
@@ -290,7 +266,7 @@ static void start(struct hf_replicated *replicated, struct pending *pending)
 {
     const struct hf_sessions_call *call = pending->call;
     pending->executed = false;
-    pending->kept.size = 0;
+    pending->kept.end = 0;
     pending->op = (struct hf_fabric_op){
         .id = call->operation.key.id, .user = pending, .flags = flags_of(&call->operation)};
     hf_fabric_submit(replicated->fabric, &pending->op, replicated->now_ms);
@@ -332,7 +308,7 @@ static void submit(void *user, struct hf_sessions_call *call)
     replicated->counts.under_way++;
     pending->call = call;
     pending->end_ms = replicated->now_ms + HF_REPLICATED_PATIENCE_MS;
-    pending->kept = pending->request = (struct bytes){0};
+    pending->kept = pending->request = (struct hf_bytes){0};
     hf_list_init(&pending->node);
     call->pending = pending;
     start(replicated, pending);
@@ -346,7 +322,7 @@ static void abandon(void *user, struct hf_sessions_call *call)
     bool idle = !hf_list_empty(&pending->node);
     if (!idle && !pending->executed && pending->op.request.size == 0 &&
         encode_operation(pending, replicated->now_ms))
-        pending->op.request = hf_slice(pending->request.start, pending->request.size);
+        pending->op.request = hf_bytes_slice(&pending->request);
     pending->id_size = (uint16_t)pending->op.id.size;
     memcpy(pending->id, pending->op.id.bytes, pending->id_size);
     pending->op.id = hf_slice(pending->id, pending->id_size);
@@ -459,8 +435,8 @@ void hf_replicated_free(struct hf_replicated **replicated)
         complete(gone, &hf_container_of(node, struct pending, node)->op);
     hf_records_free(&gone->records);
     hf_slab_fini(&gone->slab);
-    hf_operation_scratch_fini(&gone->scratch);
-    free_bytes(&gone->reply);
+    hf_bytes_clear(NULL, &gone->scratch);
+    hf_bytes_clear(NULL, &gone->reply);
     free(gone->fields);
     gone->magic = 0;
     free(gone);

@@ -63,8 +63,9 @@ void hf_resp_client_map(struct hf_resp_client *client, uint32_t pairs)
 
 void hf_resp_client_staged(struct hf_resp_client *client, const struct hf_resp_stage *stage)
 {
-    struct hf_resp_out out = hf_resp_client_out(client, stage->size);
-    hf_writer_bytes(&out.writer, stage->bytes, stage->size);
+    struct hf_slice bytes = hf_bytes_slice(&stage->bytes);
+    struct hf_resp_out out = hf_resp_client_out(client, bytes.size);
+    hf_writer_slice(&out.writer, bytes);
     hf_resp_client_wrote(client, &out);
 }
 

@@ -6,6 +6,7 @@
  * Threads: the agent's loop thread. Layer: agent. */
 #pragma once
 #include "agent/resp_front.h"
+#include "base/bytes.h"
 #include "proto/resp_options.h"
 #include "proto/resp_script.h"
 
@@ -29,8 +30,7 @@ struct hf_resp_row { /* how a command is carried out */
 const struct hf_resp_row *hf_resp_row_of(enum hf_resp_command_id id);
 
 struct hf_resp_stage { /* a reply, or a value, under construction; zeroed = empty */
-    char *bytes;       /* owned */
-    size_t size, room;
+    struct hf_bytes bytes;
     bool failed; /* no memory, or beyond STAGE_SIZE_MAX: nothing of it is usable */
 };
 
@@ -64,8 +64,7 @@ struct hf_resp_transaction {
     bool failed;                   /* a request was refused: EXEC will not run */
     bool running;                  /* EXEC took over */
     uint32_t count;                /* requests queued */
-    size_t size, room, at;         /* bytes queued, allocated; where the next one to run begins */
-    char *bytes;                   /* owned */
+    struct hf_bytes queue;         /* they: as they came */
     struct hf_resp_watch *watches; /* owned */
     uint32_t watch_count, watch_room;
 };

@@ -55,7 +55,7 @@ static void begin_queued(struct hf_resp_client *client, struct hf_slice rest)
     enum hf_resp_error error = hf_resp_command_resolve(hf_resp_client_request(client), &call);
     REQUIRE(error == HF_RESP_ERROR_NONE);
     set_run(client, &call, source);
-    client->transaction.at += source.size;
+    hf_bytes_consume(&client->transaction.queue, source.size);
 }
 
 /* Runs the command, and behind an EXEC those of its transaction, until one has to wait. */

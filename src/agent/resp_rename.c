@@ -13,7 +13,7 @@ static bool only_new(const struct hf_resp_client *client)
 static void keep_blob(struct hf_resp_client *client, const struct hf_operation_result *result)
 {
     hf_resp_run_note(client, result);
-    client->run.stage.size = 0;
+    client->run.stage.bytes.end = 0;
     if (result->status == HF_OPERATION_OK)
         hf_resp_stage_append(&client->run.stage, result->value);
 }
@@ -48,7 +48,7 @@ static enum hf_front_step restore(struct hf_resp_client *client)
     run->total = (int64_t)run->cas;
     struct hf_operation *operation = hf_resp_run_call(client, new_name);
     operation->kind = HF_OPERATION_RESTORE;
-    operation->value = hf_slice(run->stage.bytes, run->stage.size);
+    operation->value = hf_bytes_slice(&run->stage.bytes);
     /* in a second try what stands there is of the first */
     operation->when =
         only_new(client) && run->index == 0 ? HF_OPERATION_IF_NEW : HF_OPERATION_ALWAYS;

@@ -32,7 +32,7 @@ struct hf_resp_testing {
     struct hf_store *store;
     struct hf_pattern_table *patterns;
     struct hf_sessions *sessions;
-    struct hf_operation_scratch scratch;
+    struct hf_bytes scratch;
     struct hf_sessions_backend backend;
     struct hf_front_counts counts;
     void *shared;
@@ -206,7 +206,7 @@ static inline void hf_resp_testing_fini(struct hf_resp_testing *rig)
     hf_sessions_free(&rig->sessions);
     hf_pattern_table_free(&rig->patterns);
     hf_store_free(&rig->store);
-    hf_operation_scratch_fini(&rig->scratch);
+    hf_bytes_clear(NULL, &rig->scratch);
     free(rig->shared);
     free(rig->out);
 }

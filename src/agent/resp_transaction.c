@@ -6,39 +6,26 @@
 #include "base/assert.h"
 #include <stdlib.h>
 
-enum { QUEUE_SIZE_MIN = 1024, WATCHES_MIN = 4 };
+enum { WATCHES_MIN = 4 };
 
 /* ---- the queue ---- */
 
-static bool queue_reserve(struct hf_resp_transaction *transaction, size_t size)
+static bool enqueue(struct hf_resp_transaction *transaction, struct hf_slice source)
 {
-    size_t needed = transaction->size + size, room = transaction->room * 2;
-    if (needed > HF_RESP_FRONT_TRANSACTION_SIZE_MAX ||
-        transaction->count == HF_RESP_FRONT_TRANSACTION_COUNT_MAX)
+    size_t have = hf_bytes_size(&transaction->queue), most = HF_RESP_FRONT_TRANSACTION_SIZE_MAX;
+    if (source.size > most - have || transaction->count == HF_RESP_FRONT_TRANSACTION_COUNT_MAX)
         return false;
-    if (needed <= transaction->room)
-        return true;
-    if (room < needed)
-        room = needed < QUEUE_SIZE_MIN ? QUEUE_SIZE_MIN : needed;
-    char *bytes = realloc(transaction->bytes, room);
-    if (bytes == NULL)
-        return false;
-    transaction->bytes = bytes;
-    transaction->room = room;
-    return true;
+    return hf_bytes_append(NULL, &transaction->queue, source);
 }
 
 void hf_resp_transaction_queue(struct hf_resp_client *client)
 {
     struct hf_resp_transaction *transaction = &client->transaction;
-    struct hf_slice source = client->run.source;
-    if (!queue_reserve(transaction, source.size)) {
+    if (!enqueue(transaction, client->run.source)) {
         transaction->failed = true;
         hf_resp_client_error(client, HF_RESP_ERROR_OUT_OF_MEMORY);
         return;
     }
-    memcpy(transaction->bytes + transaction->size, source.bytes, source.size);
-    transaction->size += source.size;
     transaction->count++;
     hf_resp_client_simple(client, HF_SLICE("QUEUED"));
 }
@@ -46,12 +33,11 @@ void hf_resp_transaction_queue(struct hf_resp_client *client)
 bool hf_resp_transaction_next(struct hf_resp_client *client, struct hf_slice *ret_source)
 {
     struct hf_resp_transaction *transaction = &client->transaction;
-    if (transaction->at == transaction->size) {
+    if (hf_bytes_size(&transaction->queue) == 0) {
         hf_resp_transaction_reset(client);
         return false;
     }
-    *ret_source =
-        hf_slice(transaction->bytes + transaction->at, transaction->size - transaction->at);
+    *ret_source = hf_bytes_slice(&transaction->queue);
     return true;
 }
 
@@ -69,7 +55,7 @@ static void forget_watches(struct hf_resp_transaction *transaction)
 void hf_resp_transaction_reset(struct hf_resp_client *client)
 {
     forget_watches(&client->transaction);
-    free(client->transaction.bytes);
+    hf_bytes_clear(NULL, &client->transaction.queue);
     client->transaction = (struct hf_resp_transaction){0};
 }
 

@@ -9,7 +9,7 @@ struct hf_sessions {
     uint32_t magic;
     struct hf_sessions_settings settings; /* what it points at is borrowed */
     struct hf_sessions_backend local, backend;
-    struct hf_operation_scratch scratch; /* owned */
+    struct hf_bytes scratch; /* owned */
     struct hf_sessions_counts counts;
     uint64_t now_ms, wall_ms;
     bool flush_allowed;
@@ -240,7 +240,7 @@ void hf_sessions_free(struct hf_sessions **sessions)
     if (*sessions == NULL)
         return;
     REQUIRE(HF_MAGIC_OK(*sessions, SESSIONS_MAGIC));
-    hf_operation_scratch_fini(&(*sessions)->scratch);
+    hf_bytes_clear(NULL, &(*sessions)->scratch);
     (*sessions)->magic = 0;
     free(*sessions);
     *sessions = NULL;

@@ -1,6 +1,7 @@
 /* The inside of a fabric, shared by its files. Threads: the fabric's. Layer: fabric. */
 #pragma once
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "fabric/fabric.h"
 #include "fabric/wire.h"
 
@@ -50,10 +51,9 @@ struct hf_queue_bulk { /* a message longer than a chunk, or behind one of the sa
     char bytes[];
 };
 
-struct hf_queue { /* bytes for one peer */
-    char *bytes;  /* owned; [start..end) wait */
-    size_t start, end, capacity;
-    struct hf_list bulk;
+struct hf_queue {          /* bytes for one peer */
+    struct hf_bytes brief; /* short messages, whole */
+    struct hf_list bulk;   /* of struct hf_queue_bulk: long ones */
     size_t bulk_size;
     bool chunk_next; /* chunks and other messages take turns */
 };
@@ -200,8 +200,6 @@ struct hf_fabric {
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
     bool adopting, handed_over, left_behind;
     struct hf_survey survey;
-    char *scratch; /* owned; a frame being built */
-    size_t scratch_size;
 };
 
 /* membership.c */

@@ -3,7 +3,7 @@
 #include "fabric/internal.h"
 #include <stdlib.h>
 
-enum { CHUNK_HEAD = HF_WIRE_HEAD_SIZE + 8, CAPACITY_FIRST = 4096 };
+enum { CHUNK_HEAD = HF_WIRE_HEAD_SIZE + 8 };
 
 void hf_queue_init(struct hf_queue *queue)
 {
@@ -22,35 +22,12 @@ void hf_queue_fini(struct hf_queue *queue)
 {
     while (!hf_list_empty(&queue->bulk))
         free_bulk(queue, hf_container_of(queue->bulk.next, struct hf_queue_bulk, node));
-    free(queue->bytes);
-    queue->bytes = NULL;
-    queue->start = queue->end = queue->capacity = 0;
+    hf_bytes_clear(NULL, &queue->brief);
 }
 
 size_t hf_queue_size(const struct hf_queue *queue)
 {
-    return queue->end - queue->start + queue->bulk_size;
-}
-
-static bool make_room(struct hf_queue *queue, size_t size)
-{
-    size_t used = queue->end - queue->start, capacity = queue->capacity;
-    if (queue->end + size <= queue->capacity)
-        return true;
-    if (queue->start > 0 && used + size <= queue->capacity / 2) {
-        memmove(queue->bytes, queue->bytes + queue->start, used);
-        queue->start = 0;
-        queue->end = used;
-        return true;
-    }
-    while (capacity < queue->end + size)
-        capacity = capacity > 0 ? 2 * capacity : CAPACITY_FIRST;
-    char *bytes = realloc(queue->bytes, capacity);
-    if (bytes == NULL)
-        return false;
-    queue->bytes = bytes;
-    queue->capacity = capacity;
-    return true;
+    return hf_bytes_size(&queue->brief) + queue->bulk_size;
 }
 
 /* Long messages, and those about a record that has one waiting: they must not overtake it. */
@@ -102,9 +79,10 @@ static bool append(struct hf_fabric *f, unsigned peer, const struct hf_wire_mess
     if (bulk && !send_bulk(queue, m, size))
         return false;
     if (!bulk) {
-        if (!make_room(queue, size))
+        struct hf_bytes *brief = &queue->brief;
+        if (!hf_bytes_reserve(NULL, brief, size))
             return false;
-        queue->end += hf_wire_encode(m, queue->bytes + queue->end, size);
+        brief->end += hf_wire_encode(m, brief->bytes + brief->end, size);
     }
     f->host.wake(f->host.user, peer);
     return true;
@@ -134,9 +112,9 @@ bool hf_queue_replicate(struct hf_fabric *f, unsigned peer, struct hf_wire_messa
     return true;
 }
 
-static size_t frame_size(const struct hf_queue *queue)
+static size_t frame_size(const char *frame)
 {
-    const unsigned char *at = (const unsigned char *)queue->bytes + queue->start;
+    const unsigned char *at = (const unsigned char *)frame;
     return 4 + ((size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3]);
 }
 
@@ -160,14 +138,11 @@ static size_t pull_chunk(struct hf_queue *queue, char *out, size_t size)
 static size_t pull_short(struct hf_queue *queue, char *out, size_t size)
 {
     size_t taken = 0, most = size < HF_WIRE_FRAME_MAX ? size : HF_WIRE_FRAME_MAX;
-    while (queue->start < queue->end && taken + frame_size(queue) <= most) {
-        size_t one = frame_size(queue);
-        memcpy(out + taken, queue->bytes + queue->start, one);
-        queue->start += one;
-        taken += one;
-    }
-    if (queue->start == queue->end)
-        queue->start = queue->end = 0;
+    struct hf_slice brief = hf_bytes_slice(&queue->brief);
+    while (taken < brief.size && taken + frame_size(brief.bytes + taken) <= most)
+        taken += frame_size(brief.bytes + taken);
+    memcpy(out, brief.bytes, taken);
+    hf_bytes_consume(&queue->brief, taken);
     return taken;
 }
 
@@ -175,9 +150,9 @@ size_t hf_queue_pull(struct hf_queue *queue, char *out, size_t size)
 {
     size_t taken = 0, piece = 1;
     while (piece > 0) {
-        bool chunk =
-            !hf_list_empty(&queue->bulk) && (queue->chunk_next || queue->start == queue->end);
-        if (!chunk && queue->start == queue->end)
+        bool brief = hf_bytes_size(&queue->brief) > 0;
+        bool chunk = !hf_list_empty(&queue->bulk) && (queue->chunk_next || !brief);
+        if (!chunk && !brief)
             break;
         piece = chunk ? pull_chunk(queue, out + taken, size - taken)
                       : pull_short(queue, out + taken, size - taken);

@@ -115,7 +115,7 @@ static void a_long_life_needs_no_more_room(void **state)
         assert_true(replicate("s1", 1000, &lane));
         assert_true(hf_queue_pull(queue, out, sizeof(out)) > 1000);
     }
-    assert_in_range(queue->capacity, 1, 8192);
+    assert_in_range(queue->brief.room, 1, 8192);
     assert_int_equal(wakes, 10000);
 }
 

@@ -1,5 +1,6 @@
 #include "fabric/records.h"
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "store/blob.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -8,7 +9,7 @@ enum {
     CHAINS = 256,
     OWNER_BITS = 7,       /* of the store's owner: the node; above them the generation */
     EMPTY_MS = 10 * 1000, /* a granted record may be without keys for this long */
-    BYTES_FIRST = 64 * 1024,
+    ROOM_FIRST = 64 * 1024,
 };
 _Static_assert(HF_RANK_NODES_MAX <= 1 << OWNER_BITS, "a node fits");
 _Static_assert(HF_FABRIC_GENERATIONS <= 1 << (16 - OWNER_BITS), "a generation fits");
@@ -23,16 +24,11 @@ struct slot {
     char id[HF_STORE_ID_MAX];
 };
 
-struct bytes { /* owned; grows to the largest need */
-    char *start;
-    size_t room;
-};
-
 struct hf_records {
     struct hf_records_settings settings;
     uint64_t now_ms, refused;
     struct hf_list chains[CHAINS], used, unused;
-    struct bytes image, delta;
+    struct hf_bytes image, delta; /* renewed by every use */
 };
 
 static struct slot *slot_of(struct hf_fabric_record *record)
@@ -230,21 +226,18 @@ static struct hf_fabric_record *next(void *user, uint64_t *cursor)
 /* ---- content ---- */
 
 static struct hf_slice encode(struct hf_records *records, const struct hf_store_key *key,
-                              enum hf_blob_part part, struct bytes *bytes)
+                              enum hf_blob_part part, struct hf_bytes *bytes)
 {
     for (;;) {
-        struct hf_blob_out out = {bytes->start, bytes->room, 0};
+        struct hf_blob_out out = {bytes->bytes, bytes->room, 0};
         enum hf_store_status status =
             hf_blob_encode(records->settings.store, key, part, records->now_ms, &out);
         if (status == HF_STORE_OK)
-            return hf_slice(bytes->start, out.size);
+            return hf_slice(bytes->bytes, out.size);
         if (status != HF_STORE_TOO_LARGE)
             return hf_slice(NULL, 0);
-        size_t room = out.size > BYTES_FIRST ? out.size : BYTES_FIRST;
-        char *start = realloc(bytes->start, room);
-        if (start == NULL)
+        if (hf_bytes_renew(bytes, out.size > ROOM_FIRST ? out.size : ROOM_FIRST) == NULL)
             return hf_slice(NULL, 0);
-        *bytes = (struct bytes){start, room};
     }
 }
 
@@ -381,8 +374,8 @@ void hf_records_free(struct hf_records **records)
     settle(*records);
     while ((node = hf_list_pop_front(&(*records)->unused)) != NULL)
         free(hf_container_of(node, struct slot, node));
-    free((*records)->image.start);
-    free((*records)->delta.start);
+    hf_bytes_clear(NULL, &(*records)->image);
+    hf_bytes_clear(NULL, &(*records)->delta);
     free(*records);
     *records = NULL;
 }

@@ -91,7 +91,7 @@ void hf_pipe_drop(struct hf_pipe *pipe, enum hf_remote_status status)
     pipe->slots = NULL;
     pipe->slot_room = pipe->first = pipe->count = pipe->orphans = 0;
     pipe->probing = false;
-    hf_pipe_buffer_consume(&pipe->out, hf_pipe_buffer_size(&pipe->out));
+    hf_pipe_consume(&pipe->out, hf_bytes_size(&pipe->out));
     for (uint32_t i = 0; i < count; i++) {
         struct hf_remote_call *call = slots[(first + i) & (room - 1)].call;
         if (call != NULL)
@@ -161,7 +161,7 @@ static void probe(struct hf_pipe *pipe)
     struct hf_writer writer = hf_writer(NULL, 0);
     unsigned replies = pipe->codec->probe(&writer);
     struct hf_pipe_slot *slot =
-        hf_pipe_buffer_reserve(&pipe->out, writer.size) ? push_slot(pipe) : NULL;
+        hf_bytes_reserve(NULL, &pipe->out, writer.size) ? push_slot(pipe) : NULL;
     if (slot == NULL)
         return;
     writer = hf_writer(pipe->out.bytes + pipe->out.end, writer.size);
@@ -223,9 +223,9 @@ void hf_pipe_submit(struct hf_pipe *pipe, struct hf_remote_call *call,
     struct hf_writer writer = hf_writer(NULL, 0);
     unsigned replies = pipe->codec->encode(request, &writer);
     bool fits = writer.size <= HF_REMOTE_UNSENT_MAX &&
-                hf_pipe_buffer_size(&pipe->out) <= HF_REMOTE_UNSENT_MAX - writer.size;
+                hf_bytes_size(&pipe->out) <= HF_REMOTE_UNSENT_MAX - writer.size;
     bool goes = pipe->breaker == HF_BREAKER_CLOSED && fits && replies > 0 &&
-                hf_pipe_buffer_reserve(&pipe->out, writer.size);
+                hf_bytes_reserve(NULL, &pipe->out, writer.size);
     struct hf_pipe_slot *slot = goes ? push_slot(pipe) : NULL;
     if (slot == NULL) {
         answer_status(pipe, call, HF_REMOTE_DOWN);
@@ -292,9 +292,9 @@ void hf_pipe_fini(struct hf_pipe *pipe)
     size_t secret = pipe->settings.user.size + pipe->settings.password.size;
     hf_timer_cancel(hf_loop_timers(pipe->loop), &pipe->tick);
     hf_pipe_give_up(pipe);
-    hf_pipe_buffer_fini(&pipe->in);
-    hf_pipe_buffer_fini(&pipe->out);
-    hf_pipe_buffer_fini(&pipe->hello);
+    hf_bytes_clear(NULL, &pipe->in);
+    hf_bytes_clear(NULL, &pipe->out);
+    hf_bytes_clear(NULL, &pipe->hello);
     free(pipe->slots);
     explicit_bzero(pipe->secrets, secret);
     free(pipe->secrets);

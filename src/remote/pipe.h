@@ -2,6 +2,7 @@
  * one protocol (struct hf_pipe_codec). Inside of remote/.
  * Threads: the loop's. Layer: remote. */
 #pragma once
+#include "base/bytes.h"
 #include "model/server.h"
 #include "proto/codec.h"
 #include "remote/remote.h"
@@ -13,11 +14,7 @@ enum {
     HF_PIPE_TICK_MS = 50,
     HF_PIPE_TROUBLE_MAX = 160,
     HF_PIPE_GREETINGS_MAX = 8,
-};
-
-struct hf_pipe_buffer {
-    char *bytes; /* owned; live are [start..end) */
-    size_t start, end, room;
+    HF_PIPE_ROOM_KEPT = 1 << 20, /* an empty buffer that has more gives it back */
 };
 
 struct hf_pipe_slot {            /* a request whose answer is to come */
@@ -83,7 +80,7 @@ struct hf_pipe {
     void (*moved)(struct hf_pipe *pipe, struct hf_slice error); /* of a cluster's node; or NULL */
     uint64_t phase_until_ms;                                    /* of CONNECTING, GREETING */
     uint64_t heard_ms;                                          /* the last byte that came */
-    struct hf_pipe_buffer in, out, hello;
+    struct hf_bytes in, out, hello;
     size_t needed;                      /* bytes of `in` that are worth a look */
     struct hf_resp_reply_parser parser; /* the Redis codec's */
 
@@ -105,12 +102,11 @@ struct hf_pipe {
     char trouble[HF_PIPE_TROUBLE_MAX];
 };
 
-/* pipe_buffer.c */
-size_t hf_pipe_buffer_size(const struct hf_pipe_buffer *buffer);
-/* Room for `size` bytes behind what is in it; false without memory. */
-bool hf_pipe_buffer_reserve(struct hf_pipe_buffer *buffer, size_t size);
-void hf_pipe_buffer_consume(struct hf_pipe_buffer *buffer, size_t size);
-void hf_pipe_buffer_fini(struct hf_pipe_buffer *buffer);
+static inline void hf_pipe_consume(struct hf_bytes *buffer, size_t size)
+{
+    hf_bytes_consume(buffer, size);
+    hf_bytes_trim(NULL, buffer, HF_PIPE_ROOM_KEPT);
+}
 
 /* pipe_link.c */
 void hf_pipe_connect(struct hf_pipe *pipe);

@@ -24,8 +24,8 @@ void hf_pipe_give_up(struct hf_pipe *pipe)
 {
     struct hf_pipe_link *link = pipe->link;
     pipe->phase = HF_PIPE_APART;
-    hf_pipe_buffer_consume(&pipe->in, hf_pipe_buffer_size(&pipe->in));
-    hf_pipe_buffer_consume(&pipe->hello, hf_pipe_buffer_size(&pipe->hello));
+    hf_pipe_consume(&pipe->in, hf_bytes_size(&pipe->in));
+    hf_pipe_consume(&pipe->hello, hf_bytes_size(&pipe->hello));
     pipe->parser = (struct hf_resp_reply_parser){0};
     pipe->needed = 0;
     pipe->link = NULL;
@@ -137,7 +137,7 @@ static void greet(struct hf_pipe *pipe)
         be_ready(pipe);
         return;
     }
-    if (!hf_pipe_buffer_reserve(&pipe->hello, writer.size)) {
+    if (!hf_bytes_reserve(NULL, &pipe->hello, writer.size)) {
         hf_pipe_note_trouble(pipe, "out of memory");
         hf_pipe_not_connected(pipe);
         return;
@@ -199,9 +199,8 @@ static void take_reply(struct hf_pipe *pipe, struct hf_slice reply)
 static bool take_input(struct hf_pipe *pipe)
 {
     struct hf_pipe_link *link = pipe->link;
-    while (hf_pipe_buffer_size(&pipe->in) >= (pipe->needed > 1 ? pipe->needed : 1)) {
-        struct hf_slice input =
-            hf_slice(pipe->in.bytes + pipe->in.start, hf_pipe_buffer_size(&pipe->in));
+    while (hf_bytes_size(&pipe->in) >= (pipe->needed > 1 ? pipe->needed : 1)) {
+        struct hf_slice input = hf_bytes_slice(&pipe->in);
         size_t used = 0;
         enum hf_codec found = pipe->codec->split(pipe, input, &used);
         bool expected = pipe->phase == HF_PIPE_GREETING || pipe->count > 0;
@@ -222,7 +221,7 @@ static bool take_input(struct hf_pipe *pipe)
             take_reply(pipe, hf_slice(input.bytes, used));
         if (pipe->link != link)
             return false;
-        hf_pipe_buffer_consume(&pipe->in, used);
+        hf_pipe_consume(&pipe->in, used);
     }
     return true;
 }
@@ -246,9 +245,9 @@ static bool receive(struct hf_pipe *pipe)
 {
     for (unsigned i = 0; i < READS_A_TURN && pipe->can_read; i++) {
         size_t wanted = READ_SIZE;
-        if (pipe->needed > hf_pipe_buffer_size(&pipe->in) + wanted)
-            wanted = pipe->needed - hf_pipe_buffer_size(&pipe->in);
-        if (!hf_pipe_buffer_reserve(&pipe->in, wanted)) {
+        if (pipe->needed > hf_bytes_size(&pipe->in) + wanted)
+            wanted = pipe->needed - hf_bytes_size(&pipe->in);
+        if (!hf_bytes_reserve(NULL, &pipe->in, wanted)) {
             ended(pipe, ENOMEM);
             return false;
         }
@@ -274,11 +273,11 @@ static bool receive(struct hf_pipe *pipe)
     return true;
 }
 
-static bool send_buffer(struct hf_pipe *pipe, struct hf_pipe_buffer *buffer)
+static bool send_buffer(struct hf_pipe *pipe, struct hf_bytes *buffer)
 {
-    while (hf_pipe_buffer_size(buffer) > 0 && pipe->can_write) {
+    while (hf_bytes_size(buffer) > 0 && pipe->can_write) {
         ssize_t sent = send(pipe->link->event.fd, buffer->bytes + buffer->start,
-                            hf_pipe_buffer_size(buffer), MSG_NOSIGNAL);
+                            hf_bytes_size(buffer), MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0 && errno == EAGAIN) {
@@ -289,7 +288,7 @@ static bool send_buffer(struct hf_pipe *pipe, struct hf_pipe_buffer *buffer)
             ended(pipe, errno);
             return false;
         }
-        hf_pipe_buffer_consume(buffer, (size_t)sent);
+        hf_pipe_consume(buffer, (size_t)sent);
     }
     return true;
 }
