@@ -223,22 +223,28 @@ static uint64_t mark_of(uint64_t id_hash)
     return (id_hash >> (64 - MARK_BITS + 1)) + 1;
 }
 
+/* The first record behind the mark, or NULL. *mark becomes its own, or 0 when no other follows in
+ * this bucket: then nobody need look at its chain again. */
 static struct hf_record *next_in_bucket(const struct hf_store *store, uint64_t number,
                                         uint64_t *mark, uint64_t now_ms, uint64_t *ret_hash)
 {
     struct hf_record *best = NULL;
     uint64_t best_mark = UINT64_MAX;
+    unsigned left = 0;
     for (uint32_t at = hf_index_bucket(store, number); at != 0;) {
         struct hf_record *record = hf_shard_record(store, at);
         uint64_t hash = hash_of(store, record), its = mark_of(hash);
         at = record->next;
-        if (its <= *mark || its >= best_mark || hf_shard_gone(store, record, now_ms))
+        if (its <= *mark || hf_shard_gone(store, record, now_ms))
+            continue;
+        left++;
+        if (its >= best_mark)
             continue;
         best = record;
         best_mark = its;
         *ret_hash = hash;
     }
-    *mark = best != NULL ? best_mark : 0;
+    *mark = left > 1 ? best_mark : 0;
     return best;
 }
 
@@ -253,7 +259,7 @@ bool hf_store_next(const struct hf_store *store, uint64_t *cursor, uint64_t now_
         if (record == NULL)
             continue;
         describe(store, record, hash, now_ms, ret_record);
-        *cursor = number << MARK_BITS | mark;
+        *cursor = (mark != 0 ? number : number + 1) << MARK_BITS | mark;
         return true;
     }
     *cursor = 0;
