@@ -3,7 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { PLACES_A_VISIT = 4 }; /* buckets looked at for each record asked for */
+enum {
+    PLACES_A_VISIT = 4,   /* buckets looked at for each record asked for */
+    LINE = 64,            /* bytes of the processor's cache */
+    ANNOUNCED_MAX = 2048, /* bytes; of more the processor sees by itself what is being read */
+};
 
 const char *hf_store_status_word(enum hf_store_status status)
 {
@@ -150,6 +154,17 @@ bool hf_store_find(const struct hf_store *store, struct hf_slice id, uint64_t id
     if (record != NULL)
         describe(store, record, id_hash, now_ms, ret_record);
     return record != NULL;
+}
+
+/* A value that was not asked for lately comes from memory line by line, which is much of what
+ * reading it costs; asked for at once, all lines come while the reader is still deciding. */
+void hf_store_announce(const struct hf_store *store, const struct hf_store_record *found)
+{
+    const char *block = found->id.bytes - offsetof(struct hf_record, id);
+    uint64_t handle = (uint64_t)(block - store->memory.base) / HF_MEMORY_UNIT;
+    size_t size = hf_memory_size_at(&store->memory, (uint32_t)handle);
+    for (size_t at = LINE; at < size && at < ANNOUNCED_MAX; at += LINE)
+        __builtin_prefetch(block + at, 0, 2);
 }
 
 bool hf_store_key_at(const struct hf_store *store, struct hf_slice id, uint64_t id_hash,
