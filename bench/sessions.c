@@ -20,7 +20,7 @@ enum {
     CLIENTS_MAX = 1000,
     VALUE_MAX = 64 * 1024,
     REQUEST_MAX = VALUE_MAX + 256,
-    STORES_MAX = 4,
+    STORES_MAX = 8,
     SAMPLES_MAX = 16 * 1024 * 1024,
     KEY_SIZE = 5 + 32, /* "sess:" and 32 digits */
     NS_PER_MS = 1000000,
