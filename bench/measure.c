@@ -71,6 +71,7 @@ void bench_options(int argc, char **argv, const struct bench_option *table, cons
 {
     struct option names[OPTIONS_MAX + 1] = {0};
     int found, row;
+    optind = 0; /* glibc: another command line than before */
     for (unsigned i = 0; table[i].name != NULL && i < OPTIONS_MAX; i++) {
         names[i].name = table[i].name;
         names[i].has_arg = table[i].flag != NULL ? no_argument : required_argument;

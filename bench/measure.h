@@ -33,7 +33,8 @@ struct bench_option { /* --name, and into which one of these its value goes */
     struct bench_watch *watch; /* a process, as often as you like */
 };
 
-/* Reads all options of the command line; what is none of the table ends in bench_usage. */
+/* Reads all options of the command line, argv[0] left out; what is none of the table ends in
+ * bench_usage. Once for each command line, when there are several. */
 void bench_options(int argc, char **argv, const struct bench_option *table, const char *usage);
 /* Writes the text to stderr and exits with 2. */
 _Noreturn void bench_usage(const char *usage);

@@ -1,6 +1,9 @@
-/* bench-sessions: clients of a session store that speaks the protocol of Redis. Closed loop: each
+/* bench-sessions: clients of session stores that speak the protocol of Redis. Closed loop: each
  * sends its next command when the answer is there, as one worker of a web application does. Every
- * answer is looked at. Writes one line of JSON. With --once each session has its turn once. */
+ * answer is looked at. Writes one line of JSON a store. With --once each session has its turn once.
+ *
+ * Stores that are compared take turns of --slice-ms within one run: a machine that is slow for half
+ * a second, as virtual ones often are, is slow for all of them. */
 #include "measure.h"
 #include "wire.h"
 
@@ -16,6 +19,7 @@ enum {
     CLIENTS_MAX = 1000,
     VALUE_MAX = 64 * 1024,
     REQUEST_MAX = VALUE_MAX + 256,
+    STORES_MAX = 8,
     KEY_SIZE = 5 + 32, /* "sess:" and 32 digits */
     NS_PER_MS = 1000000,
 };
@@ -26,7 +30,7 @@ enum operation { GET, SET, SET_WAIT };
 struct settings {
     uint64_t port, clients, value_size;
     enum operation operation;
-    uint64_t first, keys, warmup_ns, duration_ns;
+    uint64_t first, keys, warmup_ns, duration_ns, slice_ns;
     bool once;
     struct bench_watch watch;
 };
@@ -44,7 +48,9 @@ struct run {
     const struct settings *settings;
     struct bench_loop loop;
     struct client *clients; /* owned */
-    uint64_t start_ns, stop_ns, random, turn;
+    uint64_t stop_ns, random, turn;
+    bool measured; /* the slice under way */
+    uint64_t measured_ns, cpu_ns;
     uint64_t answers, wrong;
     struct bench_samples samples;
     unsigned busy;
@@ -152,7 +158,7 @@ static void answered(struct client *client, bool right)
     if (!right && run->wrong == 1)
         fprintf(stderr, "bench-sessions: wrong answer: %.*s\n",
                 (int)(client->answer_size < 80 ? client->answer_size : 80), client->answer);
-    if (client->sent_ns >= run->start_ns && client->sent_ns < run->stop_ns) {
+    if (run->measured) {
         run->answers++;
         bench_samples_add(&run->samples, now - client->sent_ns);
     }
@@ -180,9 +186,10 @@ static void ready(struct bench_handler *handler, uint32_t events)
     }
 }
 
-static void print_result(struct run *run, double seconds, double cpu_ns)
+static void print_result(struct run *run)
 {
     const struct bench_samples *samples = &run->samples;
+    double seconds = (double)run->measured_ns / 1e9, cpu_ns = (double)run->cpu_ns;
     bench_samples_sort(&run->samples);
     printf("{\"seconds\": %.3f, \"answers\": %lu, \"rate\": %.1f, \"wrong\": %lu, "
            "\"cpu_us\": %.3f, \"latency_us\": {\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, "
@@ -201,39 +208,69 @@ static void open_clients(struct run *run)
         client->handler.ready = ready;
         client->handler.fd = bench_connect((uint16_t)run->settings->port, 0);
         bench_loop_add(&run->loop, &client->handler);
-        run->busy++;
-        begin(client);
     }
 }
 
-static int run_clients(const struct settings *settings)
+static void init_run(struct run *run, const struct settings *settings)
 {
-    static struct run run;
-    run.settings = settings;
-    run.random = BENCH_RANDOM_SEED;
-    run.clients = calloc(settings->clients, sizeof(*run.clients));
-    bench_samples_init(&run.samples);
-    if (run.clients == NULL)
+    run->settings = settings;
+    run->random = BENCH_RANDOM_SEED;
+    run->clients = calloc(settings->clients, sizeof(*run->clients));
+    bench_samples_init(&run->samples);
+    if (run->clients == NULL)
         bench_die("memory");
-    bench_loop_init(&run.loop);
-    run.start_ns = bench_now_ns() + settings->warmup_ns;
-    run.stop_ns = settings->once ? UINT64_MAX : run.start_ns + settings->duration_ns;
-    open_clients(&run);
-    while (run.busy > 0 && bench_now_ns() < run.start_ns)
-        bench_loop_once(&run.loop, NS_PER_MS);
+    bench_loop_init(&run->loop);
+    open_clients(run);
+}
+
+/* All clients work for so long; it is over when the last of them has its answer. */
+static void run_slice(struct run *run, uint64_t duration_ns, bool measured)
+{
+    const struct settings *settings = run->settings;
     uint64_t from_ns = bench_now_ns(), from_cpu = bench_watch_cpu_ns(&settings->watch);
-    while (run.busy > 0 && (settings->once || bench_now_ns() < run.stop_ns + LATE_NS_MAX))
-        bench_loop_once(&run.loop, 100LL * NS_PER_MS);
-    double cpu_ns = (double)(bench_watch_cpu_ns(&settings->watch) - from_cpu);
-    print_result(&run, (double)(bench_now_ns() - from_ns) / 1e9, cpu_ns);
-    return run.wrong > 0;
+    run->stop_ns = from_ns + duration_ns;
+    run->measured = measured;
+    run->busy = settings->clients;
+    for (unsigned i = 0; i < settings->clients; i++)
+        begin(&run->clients[i]);
+    while (run->busy > 0 && (settings->once || bench_now_ns() < run->stop_ns + LATE_NS_MAX))
+        bench_loop_once(&run->loop, 100LL * NS_PER_MS);
+    if (run->busy > 0)
+        bench_die("answers that are late by seconds");
+    if (!measured)
+        return;
+    run->measured_ns += bench_now_ns() - from_ns;
+    run->cpu_ns += bench_watch_cpu_ns(&settings->watch) - from_cpu;
+}
+
+/* Turn by turn, until each has had its time. */
+static int run_stores(const struct settings *settings, unsigned count)
+{
+    static struct run runs[STORES_MAX];
+    uint64_t wrong = 0;
+    for (unsigned i = 0; i < count; i++) {
+        init_run(&runs[i], &settings[i]);
+        if (settings[i].warmup_ns > 0)
+            run_slice(&runs[i], settings[i].warmup_ns, false);
+    }
+    for (uint64_t done_ns = 0; done_ns < settings->duration_ns; done_ns += settings->slice_ns)
+        for (unsigned i = 0; i < count; i++)
+            run_slice(&runs[i], settings->slice_ns, true);
+    for (unsigned i = 0; i < count; i++) {
+        print_result(&runs[i]);
+        wrong += runs[i].wrong;
+    }
+    return wrong > 0;
 }
 
 static const char usage[] =
     "usage: bench-sessions --port PORT [--operation get|set|set-wait] [--once]\n"
     "  [--clients 50] [--value 1000] [--first 0] [--keys 10000]\n"
-    "  [--warmup-ms 500] [--duration-ms 3000] [--cpu-of PID]...\n"
-    "set-wait: SETEX, and WAIT for one replica. --once: each key once.\n";
+    "  [--warmup-ms 500] [--duration-ms 3000] [--slice-ms MS] [--cpu-of PID]...\n"
+    "  [--next --port PORT ...]\n"
+    "set-wait: SETEX, and WAIT for one replica. --once: each key once.\n"
+    "--next: another store, with what was said of the one before but --port and\n"
+    "--cpu-of; they take turns of --slice-ms, each for as long as the first.\n";
 
 static enum operation operation_of(const char *word)
 {
@@ -245,33 +282,72 @@ static enum operation operation_of(const char *word)
     bench_usage(usage);
 }
 
+static void parse_store(struct settings *settings, int argc, char **argv)
+{
+    const char *operation = NULL;
+    const struct bench_option options[] = {
+        {"port", .number = &settings->port, .low = 1, .high = UINT16_MAX},
+        {"operation", .text = &operation},
+        {"clients", .number = &settings->clients, .low = 1, .high = CLIENTS_MAX},
+        {"value", .number = &settings->value_size, .low = 1, .high = VALUE_MAX},
+        {"keys", .number = &settings->keys, .low = 1, .high = 100000000},
+        {"warmup-ms", .number = &settings->warmup_ns, .low = 0, .high = 600000, .unit = NS_PER_MS},
+        {"duration-ms", .number = &settings->duration_ns, .low = 1, .high = 600000,
+         .unit = NS_PER_MS},
+        {"slice-ms", .number = &settings->slice_ns, .low = 1, .high = 600000, .unit = NS_PER_MS},
+        {"cpu-of", .watch = &settings->watch},
+        {"first", .number = &settings->first, .low = 0, .high = 100000000},
+        {"once", .flag = &settings->once},
+        {0}};
+    bench_options(argc, argv, options, usage);
+    if (operation != NULL)
+        settings->operation = operation_of(operation);
+}
+
+/* What was said of the store before holds for the next, but for who it is. */
+static struct settings next_store(const struct settings *before)
+{
+    struct settings settings = *before;
+    settings.port = 0;
+    settings.watch = (struct bench_watch){0};
+    return settings;
+}
+
+static void complete_settings(struct settings *settings)
+{
+    if (settings->port == 0)
+        bench_usage(usage);
+    if (settings->once)
+        settings->warmup_ns = 0;
+    if (settings->once || settings->slice_ns == 0)
+        settings->slice_ns = settings->duration_ns;
+}
+
+static bool is_next(const char *word)
+{
+    return strcmp(word, "--next") == 0;
+}
+
 int main(int argc, char **argv)
 {
+    static struct settings stores[STORES_MAX];
+    unsigned count = 0;
     struct settings settings = {.clients = 50,
                                 .value_size = 1000,
                                 .keys = 10000,
                                 .warmup_ns = 500ULL * NS_PER_MS,
                                 .duration_ns = 3000ULL * NS_PER_MS};
-    const char *operation = "get";
-    const struct bench_option options[] = {
-        {"port", .number = &settings.port, .low = 1, .high = UINT16_MAX},
-        {"operation", .text = &operation},
-        {"clients", .number = &settings.clients, .low = 1, .high = CLIENTS_MAX},
-        {"value", .number = &settings.value_size, .low = 1, .high = VALUE_MAX},
-        {"keys", .number = &settings.keys, .low = 1, .high = 100000000},
-        {"warmup-ms", .number = &settings.warmup_ns, .low = 0, .high = 600000, .unit = NS_PER_MS},
-        {"duration-ms", .number = &settings.duration_ns, .low = 1, .high = 600000,
-         .unit = NS_PER_MS},
-        {"cpu-of", .watch = &settings.watch},
-        {"first", .number = &settings.first, .low = 0, .high = 100000000},
-        {"once", .flag = &settings.once},
-        {0}};
-    bench_options(argc, argv, options, usage);
-    settings.operation = operation_of(operation);
-    if (settings.port == 0)
-        bench_usage(usage);
-    if (settings.once)
-        settings.warmup_ns = 0;
+    for (int at = 0, end = 1; at < argc; at = end++) {
+        while (end < argc && !is_next(argv[end]))
+            end++;
+        if (count == STORES_MAX)
+            bench_usage(usage);
+        parse_store(&settings, end - at, argv + at);
+        stores[count++] = settings;
+        settings = next_store(&settings);
+    }
+    for (unsigned i = 0; i < count; i++)
+        complete_settings(&stores[i]);
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* or every wait is up to 50 us late */
-    return run_clients(&settings);
+    return run_stores(stores, count);
 }

@@ -19,6 +19,7 @@ from proxies import BenchError
 START_S_MAX = 15
 PORTS_AFTER = 300  # from the base port on
 KEYS = 10000
+SLICE_MS = 100  # a turn of one store
 MEMORY_SESSIONS = 1000000
 KEY_BYTES, VALUE_BYTES = 37, 1000
 
@@ -49,6 +50,17 @@ def resident(pid):
     raise BenchError(f"process {pid} has no memory")
 
 
+def run_clients(options, arguments):
+    """What bench-sessions measured, store by store."""
+    done = subprocess.run(
+        [str(word) for word in (options.build / "bench" / "bench-sessions", "--value", VALUE_BYTES, *arguments)],
+        capture_output=True, text=True, timeout=600,
+        preexec_fn=lambda: os.sched_setaffinity(0, {options.load_core}))
+    if done.returncode != 0:
+        raise BenchError(f"sessions: {done.stderr.strip() or done.stdout.strip()}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 class Pair:
     """The process that is asked and the one that holds copies; ends what it started."""
 
@@ -77,15 +89,12 @@ class Pair:
             child.send_signal(signal.SIGKILL)
             child.wait()
 
+    def asked(self, *arguments):
+        """The options of bench-sessions that ask this one."""
+        return ["--port", self.port, "--cpu-of", self.children[0].pid, *arguments]
+
     def load(self, *arguments):
-        pid = self.children[0].pid
-        done = subprocess.run(
-            [str(self.options.build / "bench" / "bench-sessions"), "--port", str(self.port), "--cpu-of", str(pid),
-             "--value", str(VALUE_BYTES), *map(str, arguments)], capture_output=True, text=True, timeout=600,
-            preexec_fn=lambda: os.sched_setaffinity(0, {self.options.load_core}))
-        if done.returncode != 0:
-            raise BenchError(f"{type(self).__name__}: {done.stderr.strip() or done.stdout.strip()}")
-        return json.loads(done.stdout)
+        return run_clients(self.options, self.asked(*arguments))[0]
 
 
 class Redis(Pair):
@@ -123,7 +132,16 @@ class Agent(Pair):
 STORES = {"agent": Agent, "redis": Redis}
 
 
-def rounds_of(options, title, replicated, measure):
+def one_round(options, pairs, arguments_of):
+    """{"agent": result, "redis": result}: the pairs take turns of SLICE_MS, the first of them first."""
+    arguments = ["--keys", KEYS, "--warmup-ms", 500, "--duration-ms", round(options.seconds * 1000),
+                 "--slice-ms", SLICE_MS]
+    for place, pair in enumerate(pairs.values()):
+        arguments += ["--next"] * (place > 0) + pair.asked(*arguments_of(pair))
+    return dict(zip(pairs, run_clients(options, arguments)))
+
+
+def rounds_of(options, title, replicated, arguments_of):
     """[{"agent": result, "redis": result}]: each store started anew, asked in turns."""
     rounds = []
     pairs = {}
@@ -134,13 +152,9 @@ def rounds_of(options, title, replicated, measure):
             pair.load("--once", "--operation", "set", "--keys", KEYS)
         for number in range(options.rounds):
             order = list(pairs) if number % 2 else list(pairs)[::-1]
-            rounds.append({name: measure(pairs[name]) for name in order})
+            rounds.append(one_round(options, {name: pairs[name] for name in order}, arguments_of))
             print(f"  {title}: round {number + 1} of {options.rounds}", flush=True)
     return rounds
-
-
-def timed(options, *arguments):
-    return ["--keys", KEYS, "--warmup-ms", 500, "--duration-ms", round(options.seconds * 1000), *arguments]
 
 
 def ratio(rounds, figure):
@@ -167,12 +181,11 @@ def memory(options):
 def measure(options):
     cpu = lambda r: r["cpu_us"]
     p50, p99 = (lambda r: r["latency_us"]["p50"]), (lambda r: r["latency_us"]["p99"])
-    get = rounds_of(options, "session GET", True, lambda pair: pair.load(*timed(options, "--operation", "get")))
-    put = rounds_of(options, "session SET", True, lambda pair: pair.load(*timed(options, "--operation", "set")))
-    kept = rounds_of(options, "session SET with a copy", True,
-                     lambda pair: pair.load(*timed(options, "--operation", pair.wait_operation)))
-    calm = rounds_of(options, "the same, one client", True, lambda pair: pair.load(
-        *timed(options, "--clients", 1, "--operation", pair.wait_operation)))
+    get = rounds_of(options, "session GET", True, lambda pair: ["--operation", "get"])
+    put = rounds_of(options, "session SET", True, lambda pair: ["--operation", "set"])
+    kept = rounds_of(options, "session SET with a copy", True, lambda pair: ["--operation", pair.wait_operation])
+    calm = rounds_of(options, "the same, one client", True,
+                     lambda pair: ["--clients", 1, "--operation", pair.wait_operation])
     part = {"get": get, "set": put, "kept": kept, "calm": calm, "memory": memory(options)}
     part["rows"] = {
         "GET, CPU us": medians(get, cpu), "SET, CPU us": medians(put, cpu),

@@ -61,7 +61,7 @@ static void tick(struct hf_timer *timer)
 {
     struct hf_agent *agent = hf_container_of(timer, struct hf_agent, tick);
     uint64_t now_ms = hf_loop_now_ms(agent->loop);
-    hf_sessions_set_time(agent->sessions, now_ms, hf_clock_wall_ms());
+    hf_sessions_set_time(agent->sessions, now_ms, hf_loop_wall_ms(agent->loop));
     if (agent->peering != NULL)
         hf_peering_publish(agent->peering);
     bool more = hf_store_tick(agent->store, now_ms, HF_STORE_TICK_BUDGET);
@@ -164,7 +164,8 @@ static int make_store(struct hf_agent *agent, struct hf_agent_error *error)
     result = hf_sessions_new(&settings, &agent->sessions);
     if (result < 0)
         return fail(error, result, "out of memory");
-    hf_sessions_set_time(agent->sessions, hf_loop_now_ms(agent->loop), hf_clock_wall_ms());
+    hf_sessions_set_time(agent->sessions, hf_loop_now_ms(agent->loop),
+                         hf_loop_wall_ms(agent->loop));
     result = make_external(agent, error);
     if (result == 0)
         allow_flush(agent);
@@ -424,7 +425,7 @@ void hf_agent_stop(struct hf_agent *agent, hf_agent_ended_fn ended, void *user)
     agent->user = user;
     agent->drain.expired = drain_expired;
     hf_timer_set(hf_loop_timers(agent->loop), &agent->drain, now_ms + HF_AGENT_DRAIN_MS);
-    hf_sessions_set_time(agent->sessions, now_ms, hf_clock_wall_ms());
+    hf_sessions_set_time(agent->sessions, now_ms, hf_loop_wall_ms(agent->loop));
     agent->doors_open = (agent->redis != NULL) + (agent->memcached != NULL);
     if (agent->redis != NULL)
         hf_door_stop(agent->redis, door_emptied, agent);

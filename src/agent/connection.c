@@ -2,7 +2,6 @@
  * hand input to the front end, read more; until it has to wait for the socket or for a call. */
 #include "agent/connection.h"
 #include "base/assert.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include <errno.h>
 #include <unistd.h>
@@ -394,7 +393,8 @@ static void ready(struct hf_event *event, unsigned bits)
     struct hf_connection *connection = hf_container_of(event, struct hf_connection, event);
     struct hf_door *door = connection->door;
     REQUIRE(HF_MAGIC_OK(connection, HF_CONNECTION_MAGIC));
-    hf_sessions_set_time(door->settings.sessions, hf_loop_now_ms(door->loop), hf_clock_wall_ms());
+    hf_sessions_set_time(door->settings.sessions, hf_loop_now_ms(door->loop),
+                         hf_loop_wall_ms(door->loop));
     if (is_forsaken(connection, bits)) {
         door->counts.forsaken++;
         hf_connection_close(connection);

@@ -89,7 +89,7 @@ struct hf_peering {
 static void set_time(struct hf_peering *peering, uint64_t now_ms)
 {
     hf_replicated_set_time(peering->replicated, now_ms);
-    hf_sessions_set_time(peering->sessions, now_ms, hf_clock_wall_ms());
+    hf_sessions_set_time(peering->sessions, now_ms, hf_loop_wall_ms(peering->loop));
 }
 
 static void link_up(void *user, unsigned peer, uint64_t now_ms)

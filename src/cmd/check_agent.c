@@ -3,6 +3,7 @@
 #include "agent/external.h"
 #include "agent/peering.h"
 #include "agent/replicated.h"
+#include "balance/rank.h"
 #include "config/agent.h"
 #include "fabric/fabric.h"
 #include "remote/remote.h"

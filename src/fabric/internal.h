@@ -44,9 +44,9 @@ enum hf_peer_status { HF_PEER_DEAD, HF_PEER_SYNCING, HF_PEER_READY, HF_PEER_LEAV
 
 enum hf_peer_flag { /* HEARTBEAT */
                     HF_PEER_COUNTS_YOU = 1,
-                    HF_PEER_DRAINS = 2,
-                    HF_PEER_TWO_BACKUPS = 4, /* its settings, which all are to have alike */
-                    HF_PEER_CONSISTENT = 8,
+                    HF_PEER_TWO_BACKUPS = 2, /* its settings, which all are to have alike */
+                    HF_PEER_CONSISTENT = 4,
+                    HF_PEER_DRAINS = 8,
                     HF_PEER_SETTINGS = HF_PEER_TWO_BACKUPS | HF_PEER_CONSISTENT,
 };
 enum hf_answer_flag { HF_ANSWER_YIELDED = 1, HF_ANSWER_PULLED = 2, HF_ANSWER_VALUE = 4 };
@@ -92,7 +92,6 @@ struct hf_sync { /* both directions of one pair */
     char *list;                  /* owned: entries of the next VERSIONS */
     size_t list_size;
     unsigned pulls;
-    bool asks;                       /* our next DIGEST asks for theirs */
     uint32_t heard_round, told_round; /* ours, when their telling began; of the last whole one */
     uint64_t done_view; /* the peer has told all it held under this view */
 };
@@ -205,6 +204,7 @@ struct hf_fabric {
     unsigned self;
     enum hf_peer_status status; /* ours */
     uint64_t incarnation, view;
+    uint64_t leased_ms; /* until then hf_membership_leased is true of every hash; 0: ask it */
     uint16_t generation;
     bool changed;    /* who lives has changed; what follows from it is still to be done */
     uint64_t number; /* the last drawn for a question */
@@ -253,6 +253,8 @@ bool hf_membership_sure(const struct hf_fabric *f);
 /* A node is silent, and may still run and hold what it held. */
 bool hf_membership_missing(const struct hf_fabric *f);
 bool hf_membership_leased(const struct hf_fabric *f, uint64_t hash);
+/* A lease ended early, or a node became ready: what was found of all leases holds no more. */
+void hf_membership_leases_changed(struct hf_fabric *f);
 int hf_membership_home(const struct hf_fabric *f, uint64_t hash);
 unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
                                uint8_t ret_targets[HF_FABRIC_TARGETS_MAX]);

@@ -52,9 +52,29 @@ bool hf_membership_sure(const struct hf_fabric *f)
     return missing < 2 && hf_membership_quorum(f);
 }
 
+/* When the first lease of a ready node ends, as long as those are a quorum. Every read asks
+ * whether its record is leased, and ranking all nodes for each would cost more than the read. */
+static uint64_t leased_ms(const struct hf_fabric *f)
+{
+    uint64_t least_ms = UINT64_MAX;
+    unsigned count = 1; /* our own */
+    for (unsigned i = 0; i < f->rank->count; i++) {
+        if (i == f->self || f->peers[i].status != HF_PEER_READY)
+            continue;
+        count++;
+        least_ms = f->peers[i].lease_ms < least_ms ? f->peers[i].lease_ms : least_ms;
+    }
+    return !f->settings.consistent || 2 * count > f->rank->count ? least_ms : 0;
+}
+
+void hf_membership_leases_changed(struct hf_fabric *f)
+{
+    f->leased_ms = 0;
+}
+
 /* The first ready node of the rank but us is the one that would take over: as long as it has
  * promised not to, nobody does. */
-bool hf_membership_leased(const struct hf_fabric *f, uint64_t hash)
+static bool successor_leased(const struct hf_fabric *f, uint64_t hash)
 {
     struct hf_rank_walk walk;
     if (!hf_membership_quorum(f))
@@ -64,6 +84,13 @@ bool hf_membership_leased(const struct hf_fabric *f, uint64_t hash)
     if (node == (int)f->self)
         node = hf_rank_walk_next(&walk);
     return node < 0 || f->peers[node].lease_ms > f->now_ms;
+}
+
+bool hf_membership_leased(const struct hf_fabric *f, uint64_t hash)
+{
+    bool all = f->now_ms < f->leased_ms;
+    SLOW_CHECK(!all || successor_leased(f, hash));
+    return all || successor_leased(f, hash);
 }
 
 int hf_membership_home(const struct hf_fabric *f, uint64_t hash)
@@ -162,6 +189,7 @@ void hf_membership_changed(struct hf_fabric *f)
     sort_nodes(f);
     f->view = view_of(f);
     f->changed = true;
+    hf_membership_leases_changed(f);
 }
 
 /* As many a second as 32 nodes send, until a lease allows no fewer: on each machine they cost what
@@ -205,6 +233,7 @@ void hf_membership_dead(struct hf_fabric *f, unsigned peer, bool gone)
     p->gone |= gone;
     p->decided = true;
     p->lease_ms = 0;
+    hf_membership_leases_changed(f);
     p->counts_us = p->ready_yes = p->ready_asked = false;
     if (p->status == HF_PEER_DEAD)
         return;
@@ -240,6 +269,7 @@ static void lapse(struct hf_fabric *f)
     for (unsigned i = 0; i < f->rank->count; i++)
         if (f->peers[i].lease_ms <= f->now_ms)
             f->peers[i].lease_ms = 0; /* told once */
+    hf_membership_leases_changed(f);
     hf_membership_rejoin(f, f->status == HF_PEER_LEAVING ? HF_PEER_LEAVING : HF_PEER_SYNCING);
 }
 
@@ -455,4 +485,5 @@ void hf_membership_tick(struct hf_fabric *f)
     if (f->status == HF_PEER_SYNCING && hf_membership_quorum(f))
         become_ready(f);
     beat_all(f);
+    f->leased_ms = leased_ms(f);
 }

@@ -352,6 +352,7 @@ bool hf_records_look(const struct hf_records *records, struct hf_slice id, uint6
     if (!hf_list_empty(&records->used) ||
         !hf_store_find(records->settings.store, id, id_hash, now_ms, &found) || !found.alive)
         return false;
+    hf_store_announce(records->settings.store, &found);
     unpack(&found, ret_record);
     return true;
 }

@@ -36,8 +36,9 @@ struct hf_records;
 /* 0 or -ENOMEM. The caller frees, after the fabric. */
 int hf_records_new(const struct hf_records_settings *settings, struct hf_records **ret_records);
 void hf_records_free(struct hf_records **records);
-/* The record as it stands, without a trace; only outside the fabric's events. False: there is none
- * with a key that is alive, satellites aside. id_hash: hf_store_hash. */
+/* The record as it stands, without a trace, for whoever is about to read it; only outside the
+ * fabric's events. False: there is none with a key that is alive, satellites aside. id_hash:
+ * hf_store_hash. */
 bool hf_records_look(const struct hf_records *records, struct hf_slice id, uint64_t id_hash,
                      uint64_t now_ms, struct hf_fabric_record *ret_record);
 /* Likewise, whatever keys it has. */

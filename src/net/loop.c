@@ -21,7 +21,7 @@ struct hf_loop {
     int wake_fd;     /* an eventfd that is never read: each write is a new edge */
     uint64_t now_ns; /* monotonic */
     uint64_t now_ms; /* the same instant */
-    uint64_t wall_s;
+    uint64_t wall_ms; /* since 1970, of that instant too */
     uint64_t woke_ms;       /* when it last found that the process had not run; 0 = never */
     struct hf_list closing; /* events whose `closed` is due */
     struct hf_list again;   /* events that asked for another call */
@@ -38,7 +38,7 @@ static void read_clock(struct hf_loop *loop)
 {
     loop->now_ns = hf_clock_monotonic_ns();
     loop->now_ms = loop->now_ns / 1000000;
-    loop->wall_s = hf_clock_wall_s();
+    loop->wall_ms = hf_clock_wall_ms();
 }
 
 static int watch_wake_fd(struct hf_loop *loop)
@@ -314,7 +314,12 @@ uint64_t hf_loop_now_us(const struct hf_loop *loop)
 
 uint64_t hf_loop_wall_s(const struct hf_loop *loop)
 {
-    return loop->wall_s;
+    return loop->wall_ms / HF_MS_PER_S;
+}
+
+uint64_t hf_loop_wall_ms(const struct hf_loop *loop)
+{
+    return loop->wall_ms;
 }
 
 uint64_t hf_loop_woke_ms(const struct hf_loop *loop)

@@ -267,6 +267,7 @@ static void timers_wake_the_loop_in_time(void **state)
     assert_true(hf_clock_monotonic_ns() - start_ns < (uint64_t)DEADLINE_MS * 1000000);
     assert_int_equal(hf_loop_now_us(loop) / 1000, hf_loop_now_ms(loop));
     assert_in_range(hf_loop_wall_s(loop), hf_clock_wall_s() - 5, hf_clock_wall_s());
+    assert_int_equal(hf_loop_wall_ms(loop) / HF_MS_PER_S, hf_loop_wall_s(loop));
 }
 
 enum { POSTERS = 4, POSTS_EACH = 5000 };

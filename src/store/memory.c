@@ -19,7 +19,10 @@ enum {
     POISON_FROM = 64, /* bytes of a free block that packing and the free list may read */
 };
 
-static const uint64_t span_count_max = HF_MEMORY_ADDRESSES / HF_MEMORY_SPAN;
+static uint64_t span_count_max(const struct hf_memory *memory)
+{
+    return memory->addresses / HF_MEMORY_SPAN;
+}
 
 static bool refused(struct hf_memory *memory)
 {
@@ -58,17 +61,32 @@ static void init_classes(struct hf_memory *memory)
     REQUIRE(size == HF_MEMORY_BLOCK_MAX);
 }
 
+/* Addresses without memory cost nothing, but some count them: ulimit -v, a kernel that does not
+ * overcommit, a program that watches this one. There as many as the limit needs will do. */
+static char *reserve_blocks(struct hf_memory *memory, size_t limit)
+{
+    uint64_t addresses = HF_MEMORY_ADDRESSES;
+    uint64_t least = limit < HF_MEMORY_ADDRESSES ? limit : HF_MEMORY_ADDRESSES;
+    if (least < HF_MEMORY_ADDRESSES_MIN)
+        least = HF_MEMORY_ADDRESSES_MIN;
+    for (; memory->base == NULL && addresses >= least; addresses /= 2) {
+        memory->base = reserve(addresses, PROT_NONE);
+        memory->addresses = addresses;
+    }
+    return memory->base;
+}
+
 int hf_memory_init(struct hf_memory *memory, size_t limit)
 {
     *memory = (struct hf_memory){.limit = limit, .span_count = 1};
     init_classes(memory);
-    memory->base = reserve(HF_MEMORY_ADDRESSES, PROT_NONE);
-    if (memory->base == NULL)
+    if (reserve_blocks(memory, limit) == NULL)
         return -ENOMEM;
-    memory->spans = reserve(span_count_max * sizeof(*memory->spans), PROT_READ | PROT_WRITE);
+    size_t size = span_count_max(memory) * sizeof(*memory->spans);
+    memory->spans = reserve(size, PROT_READ | PROT_WRITE);
     if (memory->spans != NULL)
         return 0;
-    munmap(memory->base, HF_MEMORY_ADDRESSES);
+    munmap(memory->base, memory->addresses);
     memory->base = NULL;
     return -ENOMEM;
 }
@@ -78,8 +96,8 @@ void hf_memory_fini(struct hf_memory *memory)
     if (memory->base == NULL)
         return;
     ASAN_UNPOISON_MEMORY_REGION(memory->base, (size_t)memory->usable_count * HF_MEMORY_SPAN);
-    munmap(memory->base, HF_MEMORY_ADDRESSES);
-    munmap(memory->spans, span_count_max * sizeof(*memory->spans));
+    munmap(memory->base, memory->addresses);
+    munmap(memory->spans, span_count_max(memory) * sizeof(*memory->spans));
     *memory = (struct hf_memory){0};
 }
 
@@ -133,7 +151,7 @@ static uint32_t take_span(struct hf_memory *memory, size_t limit)
     }
     if (memory->span_count >= memory->usable_count) {
         size_t size = (size_t)USABLE_STEP * HF_MEMORY_SPAN;
-        if (memory->usable_count + USABLE_STEP > span_count_max ||
+        if (memory->usable_count + USABLE_STEP > span_count_max(memory) ||
             mprotect(span_bytes(memory, memory->usable_count), size, PROT_READ | PROT_WRITE) != 0)
             return 0;
         memory->usable_count += USABLE_STEP;

@@ -22,6 +22,8 @@ enum {
     HF_MEMORY_TABLE_STEP = 64 * 1024, /* bytes by which a growing table grows */
 };
 #define HF_MEMORY_ADDRESSES (UINT64_C(64) << 30) /* 2^32 units */
+/* Fewer are enough where a system counts addresses, but not fewer than this or than the limit. */
+#define HF_MEMORY_ADDRESSES_MIN (UINT64_C(1) << 30)
 
 struct hf_memory_span {      /* one of 2^20, at handle / 4096 */
     uint32_t next, previous; /* in its class's list of spans with room, or a list of empty ones */
@@ -41,7 +43,8 @@ struct hf_memory_class {
 };
 
 struct hf_memory {
-    char *base;                   /* owned: HF_MEMORY_ADDRESSES reserved, a part of it usable */
+    char *base;                   /* owned: `addresses` bytes reserved, a part of it usable */
+    uint64_t addresses;           /* HF_MEMORY_ADDRESSES, or a half, a quarter and so on of it */
     struct hf_memory_span *spans; /* owned: one for each span of the addresses, touched when used */
     uint32_t span_count;          /* spans ever used, with the one at 0 that never is */
     uint32_t usable_count;        /* spans whose addresses may be touched */

@@ -241,16 +241,35 @@ static size_t addresses_in_use(void)
     return pages * 4096;
 }
 
-static void no_addresses_is_an_error(void **state)
+/* With that many addresses more than are in use now. */
+static int init_within(size_t addresses, size_t limit)
 {
     struct rlimit before, low;
     assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
     low = before;
-    low.rlim_cur = addresses_in_use() + HF_MEMORY_ADDRESSES / 4;
+    low.rlim_cur = addresses_in_use() + addresses;
     assert_int_equal(setrlimit(RLIMIT_AS, &low), 0);
-    int error = hf_memory_init(&memory, LIMIT);
+    int error = hf_memory_init(&memory, limit);
     assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
-    assert_int_equal(error, -ENOMEM);
+    return error;
+}
+
+static void no_addresses_is_an_error(void **state)
+{
+    assert_int_equal(init_within(HF_MEMORY_ADDRESSES_MIN / 2, LIMIT), -ENOMEM);
+    hf_memory_fini(&memory);
+    assert_int_equal(init_within(HF_MEMORY_ADDRESSES / 4, HF_MEMORY_ADDRESSES / 4 + 1), -ENOMEM);
+    hf_memory_fini(&memory);
+}
+
+static void fewer_addresses_do_where_the_limit_fits(void **state)
+{
+    struct block block = {0};
+    assert_int_equal(init_within(HF_MEMORY_ADDRESSES / 3, LIMIT), 0);
+    assert_int_equal(memory.addresses, HF_MEMORY_ADDRESSES / 4);
+    acquire(&block, 100, 7);
+    release(&block);
+    hf_memory_check(&memory);
     hf_memory_fini(&memory);
 }
 
@@ -266,6 +285,7 @@ int main(void)
         cmocka_unit_test(a_table_grows_in_place),
         cmocka_unit_test(a_refusal_of_the_system_is_told),
         cmocka_unit_test(no_addresses_is_an_error),
+        cmocka_unit_test(fewer_addresses_do_where_the_limit_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,6 +78,41 @@ static void a_scan_misses_nobody_while_the_store_grows(void **state)
     hf_store_free(&store);
 }
 
+/* Counts those met one by one; in the middle as many come as there were. */
+static void walk(struct hf_store *store, unsigned met[2 * COUNT], unsigned grow_at)
+{
+    struct hf_store_record record;
+    uint64_t cursor = 0;
+    unsigned steps = 0;
+    while (hf_store_next(store, &cursor, HF_TESTING_NOW_MS, &record)) {
+        char text[16] = "";
+        memcpy(text, record.id.bytes, record.id.size);
+        met[strtoul(text, NULL, 10)]++;
+        assert_int_equal(record.id_hash,
+                         hf_store_hash(hf_testing_options.hash_key, record.id));
+        assert_true(++steps <= 4 * COUNT);
+        for (unsigned i = 0; steps == grow_at && i < COUNT; i++)
+            put(store, COUNT + i);
+    }
+    assert_int_equal(cursor, 0);
+}
+
+static void one_by_one_all_are_met_and_once_when_nothing_changes(void **state)
+{
+    static unsigned met[2][2 * COUNT];
+    struct hf_store *store = hf_testing_store(&hf_testing_options);
+    memset(met, 0, sizeof(met));
+    for (unsigned i = 0; i < COUNT; i++)
+        put(store, i);
+    walk(store, met[0], 0);
+    walk(store, met[1], COUNT / 3);
+    for (unsigned i = 0; i < COUNT; i++) {
+        assert_int_equal(met[0][i], 1);
+        assert_true(met[1][i] >= 1);
+    }
+    hf_store_free(&store);
+}
+
 static void a_scan_of_a_bucket_visits_that_alone(void **state)
 {
     static struct seen seen, all;
@@ -211,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_index_grows_by_one_at_a_time),
         cmocka_unit_test(a_scan_misses_nobody_while_the_store_grows),
+        cmocka_unit_test(one_by_one_all_are_met_and_once_when_nothing_changes),
         cmocka_unit_test(a_scan_of_a_bucket_visits_that_alone),
         cmocka_unit_test(a_visitor_may_end_a_scan),
         cmocka_unit_test(digests_do_not_depend_on_the_order),

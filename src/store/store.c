@@ -3,7 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { PLACES_A_VISIT = 4 }; /* buckets looked at for each record asked for */
+enum {
+    PLACES_A_VISIT = 4,   /* buckets looked at for each record asked for */
+    LINE = 64,            /* bytes of the processor's cache */
+    ANNOUNCED_MAX = 2048, /* bytes; of more the processor sees by itself what is being read */
+};
 
 const char *hf_store_status_word(enum hf_store_status status)
 {
@@ -86,6 +90,8 @@ int hf_store_limit(struct hf_store *store, size_t memory, enum hf_store_full ful
     REQUIRE(HF_MAGIC_OK(store, HF_STORE_MAGIC));
     if (!valid_limit(memory, full))
         return -EINVAL;
+    if (memory > store->memory.addresses)
+        return -ENOMEM;
     store->options.memory = store->memory.limit = memory;
     store->options.full = full;
     return 0;
@@ -104,13 +110,19 @@ const struct hf_digest *hf_store_digests(const struct hf_store *store)
 
 /* ---- looking ---- */
 
-static void describe(const struct hf_store *store, struct hf_record *record, uint64_t now_ms,
-                     struct hf_store_record *ret_record)
+static uint64_t hash_of(const struct hf_store *store, const struct hf_record *record)
+{
+    return hf_store_hash(store->options.hash_key, hf_record_id(record));
+}
+
+/* id_hash: the record's, which whoever looked it up has at hand. */
+static void describe(const struct hf_store *store, struct hf_record *record, uint64_t id_hash,
+                     uint64_t now_ms, struct hf_store_record *ret_record)
 {
     struct hf_entry entry;
     *ret_record = (struct hf_store_record){
         .id = hf_record_id(record),
-        .id_hash = hf_store_hash(store->options.hash_key, hf_record_id(record)),
+        .id_hash = id_hash,
         .state = record->state,
         .version = hf_record_version(record),
         .owner = record->owner,
@@ -140,8 +152,19 @@ bool hf_store_find(const struct hf_store *store, struct hf_slice id, uint64_t id
 {
     struct hf_record *record = find_record(store, id, id_hash, now_ms);
     if (record != NULL)
-        describe(store, record, now_ms, ret_record);
+        describe(store, record, id_hash, now_ms, ret_record);
     return record != NULL;
+}
+
+/* A value that was not asked for lately comes from memory line by line, which is much of what
+ * reading it costs; asked for at once, all lines come while the reader is still deciding. */
+void hf_store_announce(const struct hf_store *store, const struct hf_store_record *found)
+{
+    const char *block = found->id.bytes - offsetof(struct hf_record, id);
+    uint64_t handle = (uint64_t)(block - store->memory.base) / HF_MEMORY_UNIT;
+    size_t size = hf_memory_size_at(&store->memory, (uint32_t)handle);
+    for (size_t at = LINE; at < size && at < ANNOUNCED_MAX; at += LINE)
+        __builtin_prefetch(block + at, 0, 2);
 }
 
 bool hf_store_key_at(const struct hf_store *store, struct hf_slice id, uint64_t id_hash,
@@ -176,7 +199,7 @@ static long visit_bucket(const struct hf_store *store, const struct hf_store_sca
         at = record->next;
         if (hf_shard_gone(store, record, scan->now_ms))
             continue;
-        describe(store, record, scan->now_ms, &seen);
+        describe(store, record, hash_of(store, record), scan->now_ms, &seen);
         if (!scan->visit(scan->user, &seen))
             return -1;
     }
@@ -210,27 +233,33 @@ _Static_assert(HF_SHARD_RECORDS_MAX <= 1 << (64 - MARK_BITS), "a bucket's number
 
 /* Orders the records of a chain, which itself changes its order: the bits of the hash that name no
  * bucket. Two of one chain share them with a probability of 2^-35. Never 0. */
-static uint64_t mark_of(const struct hf_store *store, const struct hf_record *record)
+static uint64_t mark_of(uint64_t id_hash)
 {
-    uint64_t hash = hf_store_hash(store->options.hash_key, hf_record_id(record));
-    return (hash >> (64 - MARK_BITS + 1)) + 1;
+    return (id_hash >> (64 - MARK_BITS + 1)) + 1;
 }
 
+/* The first record behind the mark, or NULL. *mark becomes its own, or 0 when no other follows in
+ * this bucket: then nobody need look at its chain again. */
 static struct hf_record *next_in_bucket(const struct hf_store *store, uint64_t number,
-                                        uint64_t *mark, uint64_t now_ms)
+                                        uint64_t *mark, uint64_t now_ms, uint64_t *ret_hash)
 {
     struct hf_record *best = NULL;
     uint64_t best_mark = UINT64_MAX;
+    unsigned left = 0;
     for (uint32_t at = hf_index_bucket(store, number); at != 0;) {
         struct hf_record *record = hf_shard_record(store, at);
-        uint64_t its = mark_of(store, record);
+        uint64_t hash = hash_of(store, record), its = mark_of(hash);
         at = record->next;
-        if (its <= *mark || its >= best_mark || hf_shard_gone(store, record, now_ms))
+        if (its <= *mark || hf_shard_gone(store, record, now_ms))
+            continue;
+        left++;
+        if (its >= best_mark)
             continue;
         best = record;
         best_mark = its;
+        *ret_hash = hash;
     }
-    *mark = best != NULL ? best_mark : 0;
+    *mark = left > 1 ? best_mark : 0;
     return best;
 }
 
@@ -240,11 +269,12 @@ bool hf_store_next(const struct hf_store *store, uint64_t *cursor, uint64_t now_
     REQUIRE(HF_MAGIC_OK(store, HF_STORE_MAGIC));
     uint64_t mark = *cursor & ((UINT64_C(1) << MARK_BITS) - 1);
     for (uint64_t number = *cursor >> MARK_BITS; number < store->bucket_count; number++) {
-        struct hf_record *record = next_in_bucket(store, number, &mark, now_ms);
+        uint64_t hash = 0;
+        struct hf_record *record = next_in_bucket(store, number, &mark, now_ms, &hash);
         if (record == NULL)
             continue;
-        describe(store, record, now_ms, ret_record);
-        *cursor = number << MARK_BITS | mark;
+        describe(store, record, hash, now_ms, ret_record);
+        *cursor = (mark != 0 ? number : number + 1) << MARK_BITS | mark;
         return true;
     }
     *cursor = 0;

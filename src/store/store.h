@@ -288,6 +288,8 @@ struct hf_store_record {
  * is over). now_ms 0: as long as it has not been dropped. Does not note an access. */
 bool hf_store_find(const struct hf_store *store, struct hf_slice id, uint64_t id_hash,
                    uint64_t now_ms, struct hf_store_record *ret_record);
+/* What was found, and nothing has changed since, is about to be read: brings it nearer meanwhile. */
+void hf_store_announce(const struct hf_store *store, const struct hf_store_record *found);
 
 struct hf_store_role {
     enum hf_record_state state;
@@ -351,5 +353,6 @@ void hf_store_stats(const struct hf_store *store, struct hf_store_stats *ret_sta
 void hf_store_clear(struct hf_store *store);
 /* Changes the limits of a running store (reload). With a memory limit below what is used,
  * ticks pack, give back and (EVICT) evict until it is met; REFUSE keeps all, and refuses new ones.
- * 0 or -EINVAL. */
+ * 0, -EINVAL, or -ENOMEM: more than the addresses that it got at its beginning, which are 64 GiB
+ * unless the system counts them. */
 int hf_store_limit(struct hf_store *store, size_t memory, enum hf_store_full full);
