@@ -40,7 +40,7 @@ enum {
 
 enum hf_peer_status { HF_PEER_DEAD, HF_PEER_SYNCING, HF_PEER_READY, HF_PEER_LEAVING };
 
-enum hf_peer_flag { HF_PEER_COUNTS_YOU = 1, HF_PEER_DRAINS = 2 }; /* HEARTBEAT */
+enum hf_peer_flag { HF_PEER_COUNTS_YOU = 1, HF_PEER_DRAINS = 8 }; /* HEARTBEAT */
 enum hf_answer_flag { HF_ANSWER_YIELDED = 1, HF_ANSWER_PULLED = 2, HF_ANSWER_VALUE = 4 };
 enum hf_nack_flag { HF_NACK_STALE = 1, HF_NACK_BULK = 2, HF_NACK_FULL = 4 };
 /* Flags beside those of enum hf_fabric_flag: of a REQUEST whose owner, as the home told, serves it
