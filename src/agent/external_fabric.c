@@ -486,6 +486,11 @@ hf_external_fabric_backend(const struct hf_external_fabric *fabric)
     return &fabric->backend;
 }
 
+bool hf_external_fabric_is_idle(const struct hf_external_fabric *fabric)
+{
+    return hf_list_empty(&fabric->calls);
+}
+
 struct hf_outbox *hf_external_fabric_outbox(const struct hf_external_fabric *fabric)
 {
     return fabric->outbox;

@@ -35,5 +35,7 @@ void hf_external_fabric_free(struct hf_external_fabric **fabric);
 /* Borrowed as long as the fabric. */
 const struct hf_sessions_backend *
 hf_external_fabric_backend(const struct hf_external_fabric *fabric);
+/* No call is under way. */
+bool hf_external_fabric_is_idle(const struct hf_external_fabric *fabric);
 struct hf_outbox *hf_external_fabric_outbox(const struct hf_external_fabric *fabric);
 struct hf_remote *hf_external_fabric_remote(const struct hf_external_fabric *fabric);

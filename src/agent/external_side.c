@@ -111,6 +111,7 @@ static void leave_fabric(struct hf_external_side *side)
     hf_peering_set_turn_end(side->peering, NULL, NULL);
     hf_sessions_set_backend(side->sessions, NULL);
     hf_external_fabric_free(&side->fabric);
+    side->leaving = false;
 }
 
 void hf_external_side_close(struct hf_external_side *side)
@@ -178,9 +179,12 @@ bool hf_external_side_switch(struct hf_external_side *side, const struct hf_agen
         return false;
     }
     if (side->fabric != NULL && config->external.url != NULL) {
+        side->leaving = false;
+        hf_sessions_set_backend(side->sessions, hf_external_fabric_backend(side->fabric));
         hf_outbox_set_writing(hf_external_fabric_outbox(side->fabric), writing_of(config));
     } else if (side->fabric != NULL) {
-        leave_fabric(side);
+        side->leaving = true;
+        hf_sessions_set_backend(side->sessions, NULL);
     } else if (side->alone == NULL && config->external.url != NULL) {
         int result = hf_external_side_open(side, config);
         if (result == 0 && side->alone != NULL)
@@ -203,6 +207,8 @@ bool hf_external_side_switch(struct hf_external_side *side, const struct hf_agen
 
 void hf_external_side_publish(struct hf_external_side *side)
 {
+    if (side->leaving && hf_external_fabric_is_idle(side->fabric))
+        leave_fabric(side);
     if (side->fabric != NULL)
         hf_external_counters_publish(&side->counters,
                                      hf_outbox_counts(hf_external_fabric_outbox(side->fabric)),

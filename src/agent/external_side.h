@@ -19,6 +19,7 @@ struct hf_external_side { /* zeroed, then the first part filled: nothing is kept
     /* Its own. */
     struct hf_external *alone;         /* owned; one at most */
     struct hf_external_fabric *fabric; /* likewise */
+    bool leaving; /* it serves what is under way and no more, until a publish finds it idle */
     struct hf_external_counters counters;
     _Atomic bool counted; /* they are registered */
     _Atomic int mode;     /* enum hf_agent_mode: what runs */
@@ -36,6 +37,7 @@ bool hf_external_side_switch(struct hf_external_side *side, const struct hf_agen
 /* Ends what is under way as UNSURE. Before peering and sessions are freed. */
 void hf_external_side_close(struct hf_external_side *side);
 
+/* From a timer, some times a second. */
 void hf_external_side_publish(struct hf_external_side *side);
 void hf_external_side_set_memory(struct hf_external_side *side,
                                  const struct hf_agent_config *config);

@@ -133,10 +133,13 @@ static void changed(void *user, struct hf_fabric_op *op, const struct hf_operati
         return;
     }
     struct hf_outbox_key *key = hf_outbox_get(outbox, &operation->key);
-    if (key != NULL) {
+    bool owes = key != NULL && key->dirty;
+    if (key != NULL)
         mark(key, change->effect != HF_STORE_DEADLINE);
+    if (key != NULL && outbox->settings.writing == HF_OUTBOX_DELETES && !owes && !key->gone)
+        hf_outbox_key_forget(key); /* nothing to tell, nothing under way */
+    else if (key != NULL)
         queue(key, op);
-    }
     mark_siblings(outbox, change, key);
 }
 
@@ -155,13 +158,13 @@ static void take(struct hf_outbox *outbox, const struct hf_store_key *parts)
     if (key == NULL)
         return;
     key->again_ms = hf_outbox_now_ms(outbox) + HF_OUTBOX_AGAIN_MS;
-    if (key->dirty || key->step != HF_OUTBOX_WAITING)
-        return; /* written now, and then again */
-    mark(key, true);
-    if (key->gone) /* its time is over */
-        hf_outbox_key_forget(key);
-    else
+    mark(key, true); /* what was known of it is of an earlier term */
+    if (key->step != HF_OUTBOX_WAITING)
+        return; /* written after that, and then again */
+    if (hf_list_empty(&key->tickets))
         hf_outbox_key_wait(key, key->again_ms);
+    else
+        hf_list_push_back(&outbox->ready, &key->node);
 }
 
 static void owned(void *user, struct hf_slice id, uint64_t id_hash)

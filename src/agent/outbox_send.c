@@ -200,18 +200,16 @@ void hf_outbox_checked(struct hf_sessions_call *call, const struct hf_operation_
 {
     struct hf_outbox_key *key = hf_container_of(call, struct hf_outbox_key, check);
     key->step = HF_OUTBOX_WAITING;
-    bool known = result->status == HF_OPERATION_OK || result->status == HF_OPERATION_MISSING;
-    bool changed = key->version != key->sent;
-    if (changed)
+    windowed(key);
+    if (key->version != key->sent) {
         go_on(key);
-    else if (result->status == HF_OPERATION_MISSING)
+    } else if (result->status == HF_OPERATION_MISSING) {
+        key->late = true;
         send_delete(key);
-    else if (known) {
-        windowed(key);
+    } else if (result->status == HF_OPERATION_OK) {
         key->gone = false;
         hf_outbox_key_forget(key);
     } else {
-        windowed(key);
         put_off(key, HF_EXTERNAL_RETRY_MS);
     }
 }

@@ -73,6 +73,37 @@ static void alone_it_has_none(void **state)
     hf_agent_config_free(&config);
 }
 
+#define STORE "  external: {url: \"redis://127.0.0.1:6379/0\", write: behind}\n"
+
+static void a_store_goes_with_them_or_without(void **state)
+{
+    struct hf_agent_config *config = load(AGENT(STORE "  mode: external\n"));
+    assert_string_equal(told, "");
+    assert_int_equal(config->mode, HF_AGENT_EXTERNAL);
+    assert_false(config->replication.on);
+    assert_non_null(config->external.url);
+    hf_agent_config_free(&config);
+
+    config = load(AGENT(STORE "  mode: external\n  peer: 127.0.0.1:7401\n" PEERS));
+    assert_string_equal(told, "");
+    assert_int_equal(config->mode, HF_AGENT_EXTERNAL);
+    assert_true(config->replication.on && config->external.behind);
+    assert_non_null(config->external.url);
+    hf_agent_config_free(&config);
+
+    config = load(AGENT(STORE "  mode: transition\n  peer: 127.0.0.1:7401\n" PEERS));
+    assert_string_equal(told, "");
+    assert_int_equal(config->mode, HF_AGENT_TRANSITION);
+    assert_string_equal(hf_agent_mode_word(config->mode), "transition");
+    assert_true(config->replication.on);
+    hf_agent_config_free(&config);
+
+    assert_null(load(AGENT(STORE "  mode: transition\n")));
+    assert_non_null(strstr(told, "has no 'peers'"));
+    assert_null(load(AGENT(STORE "  peer: 127.0.0.1:7401\n" PEERS)));
+    assert_non_null(strstr(told, "is of no use in this mode"));
+}
+
 static void mistakes_are_told(void **state)
 {
     static const struct {
@@ -178,9 +209,8 @@ static void a_key_is_read_and_never_everybodys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(who_they_are_and_which_of_them_it_is),
-        cmocka_unit_test(alone_it_has_none),
-        cmocka_unit_test(mistakes_are_told),
+        cmocka_unit_test(who_they_are_and_which_of_them_it_is), cmocka_unit_test(alone_it_has_none),
+        cmocka_unit_test(a_store_goes_with_them_or_without),    cmocka_unit_test(mistakes_are_told),
         cmocka_unit_test(a_key_is_read_and_never_everybodys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,6 +117,30 @@ static void bad_patterns_are_named(void **state)
     assert_int_equal(row, 1);
 }
 
+static unsigned seen;
+
+static void see(void *user, struct hf_slice prefix, struct hf_slice suffix, bool satellite)
+{
+    seen += hf_slice_equal(prefix, HF_SLICE("mine:")) && hf_slice_equal(suffix, HF_SLICE(":end")) &&
+            satellite;
+    seen += hf_slice_equal(prefix, HF_SLICE("sess:")) && suffix.size == 0 && !satellite;
+    (*(unsigned *)user)++;
+}
+
+static void every_pattern_is_seen_once(void **state)
+{
+    const struct hf_pattern mine = {HF_SLICE("mine:{id}:end"), true, HF_PATTERN_TOMB_MISS};
+    struct hf_pattern_table *table;
+    unsigned bad, builtin, count = 0;
+    (void)hf_pattern_builtin(&builtin);
+    assert_int_equal(hf_pattern_table_new(&mine, 1, &table, &bad), 0);
+    seen = 0;
+    hf_pattern_each(table, see, &count);
+    assert_int_equal(count, builtin + 1);
+    assert_int_equal(seen, 2);
+    hf_pattern_table_free(&table);
+}
+
 static void a_table_has_room_for_so_many(void **state)
 {
     static char texts[HF_PATTERNS_MAX + 1][16];
@@ -212,6 +236,7 @@ int main(void)
         cmocka_unit_test(one_of_ours_replaces_the_built_in),
         cmocka_unit_test(bad_patterns_are_named),
         cmocka_unit_test(a_table_has_room_for_so_many),
+        cmocka_unit_test(every_pattern_is_seen_once),
         cmocka_unit_test(every_match_is_the_best_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
