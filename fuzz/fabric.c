@@ -38,10 +38,8 @@ struct asked {
 
 static const uint8_t hash_key[16] = "agent-testing-k";
 static const struct hf_slice ids[IDS] = {{"a", 1}, {"b", 1}, {"c", 1}, {"d", 1}};
-static const struct hf_slice keys[IDS] = {{"PHPREDIS_SESSION:a", 18},
-                                          {"PHPREDIS_SESSION:a_LOCK", 23},
-                                          {"sess:b", 6},
-                                          {"c", 1}};
+static const struct hf_slice keys[IDS] = {
+    {"PHPREDIS_SESSION:a", 18}, {"PHPREDIS_SESSION:a_LOCK", 23}, {"sess:b", 6}, {"c", 1}};
 static struct hf_rank rank;
 static struct hf_pattern_table *patterns;
 static struct hf_store *store;
@@ -91,8 +89,8 @@ static void listen_to(unsigned peer)
 {
     struct hf_wire_message message;
     size_t size, used;
-    while ((size = hf_fabric_pull(hf_replicated_fabric(replicated), peer, frames,
-                                  sizeof(frames))) > 0) {
+    while ((size = hf_fabric_pull(hf_replicated_fabric(replicated), peer, frames, sizeof(frames))) >
+           0) {
         for (size_t at = 0; at < size; at += used) {
             REQUIRE(hf_wire_decode(hf_slice(frames + at, size - at), HF_WIRE_FRAME_MAX, &message,
                                    &used) == HF_WIRE_DONE);
@@ -208,10 +206,9 @@ static void completed(struct hf_sessions_call *call, const struct hf_operation_r
 
 static void ask(struct input *input)
 {
-    static const uint8_t kinds[] = {HF_OPERATION_GET,      HF_OPERATION_SET,
-                                    HF_OPERATION_DELETE,   HF_OPERATION_EXPIRE,
-                                    HF_OPERATION_HASH_SET, HF_OPERATION_ADD,
-                                    HF_OPERATION_DUMP,     HF_OPERATION_GET};
+    static const uint8_t kinds[] = {HF_OPERATION_GET,    HF_OPERATION_SET,      HF_OPERATION_DELETE,
+                                    HF_OPERATION_EXPIRE, HF_OPERATION_HASH_SET, HF_OPERATION_ADD,
+                                    HF_OPERATION_DUMP,   HF_OPERATION_GET};
     static const struct hf_slice pair[] = {{"f", 1}, {"v", 1}};
     uint8_t what = next_byte(input), how = next_byte(input);
     if (call_count == CALLS_MAX)
@@ -288,20 +285,19 @@ static void start(uint8_t how)
                                              .grace_ms = HF_FABRIC_GRACE_MS,
                                              .hash_key = "agent-testing-k",
                                              .now_ms = NOW_MS};
-    const struct hf_replicated_settings settings = {
-        .store = store,
-        .hash_key = hash_key,
-        .rank = &rank,
-        .fabric = {.self = self,
-                   .backups = 1 + (how >> 2 & 1),
-                   .acknowledge_memory = how >> 3 & 1,
-                   .consistent = how >> 4 & 1,
-                   .incarnation = self + 1,
-                   .epoch_floor = 1,
-                   .activities_max = 16,
-                   .queue_size_max = 1 << 20,
-                   .image_size_max = 1 << 20},
-        .calls_max = CALLS_MAX};
+    const struct hf_replicated_settings settings = {.store = store,
+                                                    .hash_key = hash_key,
+                                                    .rank = &rank,
+                                                    .fabric = {.self = self,
+                                                               .backups = 1 + (how >> 2 & 1),
+                                                               .acknowledge_memory = how >> 3 & 1,
+                                                               .consistent = how >> 4 & 1,
+                                                               .incarnation = self + 1,
+                                                               .epoch_floor = 1,
+                                                               .activities_max = 16,
+                                                               .queue_size_max = 1 << 20,
+                                                               .image_size_max = 1 << 20},
+                                                    .calls_max = CALLS_MAX};
     struct hf_replicated_settings made = settings;
     REQUIRE(hf_store_new(&options, &store) == 0);
     made.store = store;

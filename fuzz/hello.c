@@ -16,8 +16,7 @@ static bool read_hello(const char *bytes, size_t size, struct hf_wire_message *r
                        size_t *ret_used)
 {
     enum { FRAME_MAX = 64 };
-    return hf_wire_decode(hf_slice(bytes, size), FRAME_MAX, ret_hello, ret_used) ==
-               HF_WIRE_DONE &&
+    return hf_wire_decode(hf_slice(bytes, size), FRAME_MAX, ret_hello, ret_used) == HF_WIRE_DONE &&
            ret_hello->type == HF_WIRE_HELLO;
 }
 

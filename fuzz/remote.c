@@ -11,8 +11,8 @@ static char sent[ROOM];
 
 static void check_within(struct hf_slice part, struct hf_slice reply)
 {
-    REQUIRE(part.size == 0 || (part.bytes >= reply.bytes &&
-                               part.bytes + part.size <= reply.bytes + reply.size));
+    REQUIRE(part.size == 0 ||
+            (part.bytes >= reply.bytes && part.bytes + part.size <= reply.bytes + reply.size));
 }
 
 static void check_trouble(void)
@@ -85,8 +85,7 @@ static void greet(const struct hf_pipe_codec *codec, struct hf_slice rest)
         unsigned replies = codec->greet(&pipe_of_fuzz, stage, &writer);
         REQUIRE(hf_writer_fits(&writer) && replies <= HF_PIPE_GREETINGS_MAX);
         for (unsigned i = 0; i < replies; i++) {
-            if (!take(codec, &rest, &reply) ||
-                !codec->greeted(&pipe_of_fuzz, stage, i, reply))
+            if (!take(codec, &rest, &reply) || !codec->greeted(&pipe_of_fuzz, stage, i, reply))
                 return;
             check_trouble();
         }

@@ -426,8 +426,7 @@ static void refuse(struct hf_door *door, int fd)
         hf_warning("%s: %u clients are connected, as many as may be: others are told so and "
                    "closed, %llu so far; let the application keep fewer connections, or raise "
                    "LimitNOFILE= (ulimit -n) if that is what limits them",
-                   bind, door->settings.connections_max,
-                   (unsigned long long)door->counts.refused);
+                   bind, door->settings.connections_max, (unsigned long long)door->counts.refused);
     }
     /* the socket is new, so there is room for it; and there is nothing to do if there is not */
     (void)!send(fd, text.bytes, text.size, MSG_DONTWAIT | MSG_NOSIGNAL);

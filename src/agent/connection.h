@@ -14,8 +14,8 @@ struct hf_door {
     struct hf_listener listener;
     struct hf_slab slab; /* of connections with their state */
     struct hf_bytes_pool pool;
-    struct hf_list open; /* connections */
-    void *shared;        /* owned; the front end's */
+    struct hf_list open;       /* connections */
+    void *shared;              /* owned; the front end's */
     uint64_t next_id, told_ms; /* when refused connections were logged */
     struct hf_front_counts counts;
     bool bound, listening, stopping;
@@ -51,10 +51,10 @@ struct hf_connection {
     struct hf_sessions_call *call; /* borrowed: the front end's; NULL = none */
     hf_sessions_complete_fn complete;
     struct hf_bytes in, out;
-    size_t needed;    /* bytes of input that are worth a look */
-    size_t used;      /* of the request under way */
-    size_t drop;      /* still to come, of a request that is over */
-    uint64_t sent_ms; /* since when output makes no progress */
+    size_t needed;     /* bytes of input that are worth a look */
+    size_t used;       /* of the request under way */
+    size_t drop;       /* still to come, of a request that is over */
+    uint64_t sent_ms;  /* since when output makes no progress */
     uint64_t begun_ms; /* since when a part of a request is here; 0: none is */
     struct hf_timer timer;
     struct hf_locks locks;

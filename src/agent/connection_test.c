@@ -257,21 +257,15 @@ static bool is_emptied(void)
     return emptied;
 }
 
-static void open_patient_door(const char *password, uint32_t request_ms)
+static void open_door(const char *password)
 {
     struct hf_door_settings settings = {.front = &lines,
                                         .sessions = fast,
                                         .password = hf_slice_text(password),
-                                        .connections_max = CONNECTIONS,
-                                        .request_ms = request_ms};
+                                        .connections_max = CONNECTIONS};
     assert_int_equal(hf_address_parse(HF_SLICE("127.0.0.1:0"), &settings.bind), 0);
     assert_int_equal(hf_door_new(loop, &settings, &door), 0);
     assert_true(hf_door_counts(door)->port > 0);
-}
-
-static void open_door(const char *password)
-{
-    open_patient_door(password, 0);
 }
 
 static int set_up(void **state)
@@ -576,56 +570,12 @@ static void an_address_has_one_door(void **state)
     assert_null(second);
 }
 
-static bool one_is_overdue(void)
-{
-    return hf_door_counts(door)->overdue == 1;
-}
-
-/* Half a request, or half of a value that is dropped, keeps its connection for a while alone. Who is
- * between two requests, or waits for an answer, is not hurried. */
-static void a_request_must_come_entirely_in_time(void **state)
-{
-    enum { REQUEST_MS = 50 };
-    static const char *const halves[] = {"get a", "set a 1\nget a\nge", "skip 100\nxxxx"};
-    hf_door_stop(door, note_emptied, NULL);
-    turn_until(is_emptied);
-    hf_door_free(&door);
-    emptied = false;
-    for (unsigned i = 0; i < sizeof(halves) / sizeof(halves[0]); i++) {
-        open_patient_door(NULL, REQUEST_MS);
-        int idle = client(), waiting = client(), half = client();
-        slow = true;
-        says(waiting, "get b\n");
-        turn_until(a_call_is_held);
-        slow = false;
-        says(half, halves[i]);
-        turn_until(one_is_overdue);
-        turn_until(one_is_gone);
-        release();
-        await(waiting, sizeof("missing\n") - 1);
-        assert_string_equal(answer, "missing\n");
-        says(idle, "get b\n");
-        await(idle, sizeof("missing\n") - 1);
-        assert_string_equal(answer, "missing\n");
-        close(idle);
-        close(waiting);
-        close(half);
-        turn_until(nothing_is_open);
-        hf_door_stop(door, note_emptied, NULL);
-        turn_until(is_emptied);
-        hf_door_free(&door);
-        emptied = false;
-    }
-    open_door(NULL);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(requests_are_answered_in_order),
         TEST(nothing_is_executed_while_a_call_is_under_way),
-        TEST(a_request_must_come_entirely_in_time),
         TEST(a_client_that_goes_away_abandons_its_call),
         TEST(who_hung_up_while_the_process_was_stopped_is_not_served),
         TEST(large_requests_and_answers_pass),

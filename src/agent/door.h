@@ -7,11 +7,11 @@
 #include "net/listener.h"
 
 enum {
-    HF_DOOR_AUTH_MS = 10 * 1000,  /* a client must have authenticated by then */
-    HF_DOOR_STALL_MS = 60 * 1000, /* a client that takes nothing of its output is given up */
+    HF_DOOR_AUTH_MS = 10 * 1000,    /* a client must have authenticated by then */
+    HF_DOOR_STALL_MS = 60 * 1000,   /* a client that takes nothing of its output is given up */
     HF_DOOR_REQUEST_MS = 60 * 1000, /* a request must be whole so long after its first byte */
     HF_DOOR_TOLD_MS = 60 * 1000,    /* between two lines about refused connections */
-    HF_DOOR_WAKING_MS = 200,      /* behind a stop of this process: see `shared` */
+    HF_DOOR_WAKING_MS = 200,        /* behind a stop of this process: see `shared` */
 };
 
 struct hf_door_settings {

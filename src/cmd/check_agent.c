@@ -93,8 +93,7 @@ static void promise_copies(const struct hf_agent_replication *replication)
            "  all at the same moment: all sessions are gone\n"
            "  SIGTERM: what was asked is answered (at most %d s) and sessions are handed over (at "
            "most %d s)\n",
-           replication->backups + 1, HF_AGENT_DRAIN_MS / MS_PER_S,
-           HF_PEERING_LEAVE_MS / MS_PER_S);
+           replication->backups + 1, HF_AGENT_DRAIN_MS / MS_PER_S, HF_PEERING_LEAVE_MS / MS_PER_S);
     promise_parts(replication);
 }
 

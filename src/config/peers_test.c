@@ -33,7 +33,7 @@ static struct hf_agent_config *load(const char *text)
 #define PEERS "  peers: {b: \"127.0.0.1:7402\", a: \"127.0.0.1:7401\", c: \"127.0.0.1:7403\"}\n"
 
 #define PEERS_ODD                                                                                  \
-    "  peers: {a: \"127.0.0.1:7401\", b: \"127.0.0.1:0\", c: \"127.0.0.1:7403\", d: "               \
+    "  peers: {a: \"127.0.0.1:7401\", b: \"127.0.0.1:0\", c: \"127.0.0.1:7403\", d: "              \
     "\"127.0.0.1:7403\"}\n"
 
 static void who_they_are_and_which_of_them_it_is(void **state)

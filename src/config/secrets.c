@@ -153,10 +153,9 @@ void hf_secrets_load_agent(struct hf_loader *loader, struct hf_agent_config *con
         config->password = load_word(loader, draft->password_file,
                                      hf_yaml_line(agent, "password_file"), 1, "password");
     if (draft->external_password_file != NULL && config->external.url != NULL)
-        config->external.password = load_word(loader, draft->external_password_file,
-                                              hf_yaml_line(hf_yaml_get(agent, "external"),
-                                                           "password_file"),
-                                              1, "password");
+        config->external.password =
+            load_word(loader, draft->external_password_file,
+                      hf_yaml_line(hf_yaml_get(agent, "external"), "password_file"), 1, "password");
     if (config->replication.on && draft->peer_key_file != NULL)
         load_peer_key(loader, hf_yaml_line(agent, "peer_key_file"), &config->replication);
 }

@@ -12,6 +12,7 @@ const char *hf_hello_reason(enum hf_hello_verdict verdict)
         [HF_HELLO_LIST] = "another list of nodes is configured there",
         [HF_HELLO_NODE] = "it claims a node number that is not its own",
         [HF_HELLO_PROOF] = "the peer key differs",
+        [HF_HELLO_NAMESAKE] = "another process of that name is linked",
     };
     REQUIRE(verdict < HF_HELLO_VERDICTS);
     return reasons[verdict];

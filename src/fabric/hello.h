@@ -14,6 +14,7 @@ enum hf_hello_verdict {
     HF_HELLO_LIST,     /* another list of nodes is configured there */
     HF_HELLO_NODE,     /* a number outside the list, or our own */
     HF_HELLO_PROOF,    /* the key differs */
+    HF_HELLO_NAMESAKE, /* another process has a link as that node */
     HF_HELLO_VERDICTS,
 };
 /* "another list of nodes". */

@@ -62,6 +62,16 @@ static bool is_itself(const struct hf_link *link, const struct hf_wire_message *
     return link->dialled && memcmp(hello->nonce, link->nonce, sizeof(link->nonce)) == 0;
 }
 
+/* A process that ended has closed its link, or is silent. So while the link stands, whoever comes
+ * as the same node is a second one, and taking him would make the two end each other's links for
+ * ever.
+ */
+static bool is_namesake(const struct hf_link *link, const struct hf_wire_message *hello)
+{
+    const struct hf_link *up = link->links->peers[hello->node].up;
+    return up != NULL && up->theirs.incarnation != hello->incarnation;
+}
+
 /* The higher side proves itself first, so that the lower one can choose among connections by
  * proving itself on one of them. */
 static void take_hello(struct hf_link *link, const struct hf_wire_message *hello)
@@ -77,6 +87,8 @@ static void take_hello(struct hf_link *link, const struct hf_wire_message *hello
         hf_hello_judge(&ours, hello, links->settings.rank->count, &protocol);
     if (verdict == HF_HELLO_OK && link->peer >= 0 && hello->node != link->peer)
         verdict = HF_HELLO_NODE;
+    if (verdict == HF_HELLO_OK && is_namesake(link, hello))
+        verdict = HF_HELLO_NAMESAKE;
     if (verdict != HF_HELLO_OK) {
         hf_link_refuse_aloud(link, verdict);
         return;

@@ -21,6 +21,10 @@ static const struct refusal {
                        true},
     [HF_HELLO_PROOF] = {HF_LINK_COUNT_REFUSED_PROOF, NULL,
                         "give every node the same `peer_key_file`", true},
+    [HF_HELLO_NAMESAKE] = {HF_LINK_COUNT_REFUSED_NAMESAKE, NULL,
+                           "let one process alone run as each name under `peers`; one that was "
+                           "just restarted is linked within a second",
+                           true},
     [HF_LINK_GARBAGE] = {HF_LINK_COUNT_REFUSED_GARBAGE, "it does not speak the peer protocol",
                          "let nothing but the other nodes reach the `peer` address", true},
     [HF_LINK_SLOW] = {HF_LINK_COUNT_REFUSED_SLOW, "it did not prove itself in time",

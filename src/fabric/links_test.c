@@ -257,6 +257,34 @@ static bool five_is_up(void)
     return nodes[0].ups[1] == 2;
 }
 
+static bool is_down_again(void)
+{
+    return !hf_links_up(nodes[0].links, 1);
+}
+
+/* Two processes with one name: the first stays, and both are told. */
+static void a_namesake_gets_no_link_while_the_first_is_heard(void **state)
+{
+    struct hf_wire_message message;
+    int listening = hf_links_node_listen(1);
+    hf_links_node_start(0);
+    int first = hf_links_node_accept(listening);
+    assert_true(hf_links_node_shake(first, 1, 4));
+    hf_links_node_until(zero_links_one);
+    int second = hf_links_node_connect(0);
+    message = hf_links_node_hello(1, 5);
+    hf_links_node_write(second, &message);
+    assert_int_equal(hf_links_node_read(second, &message), HF_WIRE_HELLO);
+    assert_int_equal(hf_links_node_read(second, &message), HF_WIRE_BYE);
+    assert_int_equal(message.status, HF_HELLO_NAMESAKE);
+    wait_for_the_end(second);
+    assert_true(hf_links_up(nodes[0].links, 1));
+    assert_int_equal(nodes[0].downs[1], 0);
+    assert_int_equal(hf_links_node_counted(0, HF_LINK_COUNT_REFUSED_NAMESAKE), 1);
+    close(first);
+    close(listening);
+}
+
 /* The peer's process is another one; nothing was refused in between. */
 static void another_incarnation_means_the_first_is_gone(void **state)
 {
@@ -266,10 +294,12 @@ static void another_incarnation_means_the_first_is_gone(void **state)
     assert_true(hf_links_node_shake(first, 1, 4));
     hf_links_node_until(zero_links_one);
     assert_int_equal(nodes[0].downs[1], 0);
+    hf_links_node_until(is_down_again); /* it is silent, as if its machine had lost its power */
+    assert_int_equal(nodes[0].gones[1], 0);
     int second = hf_links_node_connect(0);
     assert_true(hf_links_node_shake(second, 1, 5));
     hf_links_node_until(five_is_up);
-    assert_int_equal(nodes[0].downs[1], 1);
+    assert_int_equal(nodes[0].downs[1], 2); /* that it is gone is told after that it is silent */
     assert_int_equal(nodes[0].gones[1], 1);
     wait_for_the_end(first);
     close(second);
@@ -474,6 +504,7 @@ int main(void)
         LINKS_TEST(who_says_nothing_is_given_up),
         LINKS_TEST(a_crowd_of_strangers_keeps_no_peer_out),
         LINKS_TEST(an_ended_process_is_known_to_be_gone),
+        LINKS_TEST(a_namesake_gets_no_link_while_the_first_is_heard),
         LINKS_TEST(another_incarnation_means_the_first_is_gone),
         LINKS_TEST(a_reset_link_is_dialled_again_at_once),
         LINKS_TEST(a_silent_link_is_given_up_and_dialled_again),

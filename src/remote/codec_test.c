@@ -105,6 +105,8 @@ static void redis_answers(void **state)
     assert_non_null(strstr(pipe_of_tests.trouble, "NOPERM no"));
     result = answers(redis, load, 4, "+OK\r\n+QUEUED\r\n+QUEUED\r\n+odd\r\n");
     assert_int_equal(result.status, HF_REMOTE_REFUSED);
+    result = answers(redis, load, 4, "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:5\r\n:-1\r\n");
+    assert_int_equal(result.status, HF_REMOTE_REFUSED); /* never an empty session */
     assert_int_equal(answers(redis, HF_REMOTE_PUT, 1, "$-1\r\n").status, HF_REMOTE_UNMET);
     assert_int_equal(answers(redis, HF_REMOTE_PUT, 1, "-OOM no\r\n").status, HF_REMOTE_REFUSED);
     assert_int_equal(answers(redis, HF_REMOTE_EXPIRE, 1, ":0\r\n").status, HF_REMOTE_MISSING);
@@ -162,6 +164,8 @@ static void memcached_answers(void **state)
     result = answers(memcached, HF_REMOTE_LOAD, 1, "VA 0 f0 t-1 c5\r\n\r\n");
     assert_true(result.ttl_ms == HF_REMOTE_NEVER);
     assert_int_equal(answers(memcached, HF_REMOTE_LOAD, 1, "EN\r\n").status, HF_REMOTE_MISSING);
+    assert_int_equal(answers(memcached, HF_REMOTE_LOAD, 1, "HD\r\n").status, HF_REMOTE_REFUSED);
+    assert_int_equal(answers(memcached, HF_REMOTE_LOAD, 1, "MN\r\n").status, HF_REMOTE_REFUSED);
     assert_int_equal(answers(memcached, HF_REMOTE_EXPIRE, 1, "EN\r\n").status, HF_REMOTE_MISSING);
     assert_int_equal(answers(memcached, HF_REMOTE_EXPIRE, 1, "HD\r\n").status, HF_REMOTE_OK);
     assert_int_equal(answers(memcached, HF_REMOTE_PUT, 1, "NS\r\n").status, HF_REMOTE_UNMET);

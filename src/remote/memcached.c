@@ -183,6 +183,10 @@ static void fold(struct hf_pipe *pipe, struct hf_pipe_slot *slot, struct hf_slic
     case HF_MEMCACHE_REPLY_DONE:
     case HF_MEMCACHE_REPLY_NOOP:
     case HF_MEMCACHE_REPLY_STATS:
+        if (slot->kind == HF_REMOTE_LOAD) { /* no value, and no word that there is none */
+            hf_pipe_note_trouble(pipe, "the store answers something else to mg");
+            result->status = HF_REMOTE_REFUSED;
+        }
         break;
     }
 }

@@ -210,6 +210,12 @@ static void fold_load(struct hf_pipe *pipe, struct hf_slice reply, struct hf_rem
         return;
     }
     bool hash = item.type == HF_RESP_ARRAY || item.type == HF_RESP_MAP;
+    bool text = item.type == HF_RESP_BULK || item.type == HF_RESP_VERBATIM;
+    if (!hash && !text && item.type != HF_RESP_NULL) {
+        hf_pipe_note_trouble(pipe, "the store answers neither a value nor a hash");
+        result->status = HF_REMOTE_REFUSED;
+        return;
+    }
     result->hash = hash;
     result->value = item.text;
     result->fields = cursor;
