@@ -82,13 +82,13 @@ class Campaign:
         """Some time of the seed's between the two."""
         time.sleep(low if high is None else self.random.uniform(low, high))
 
-    def run(self, fault, after_s=AFTER_S, check_s=CHECK_S):
+    def run(self, fault, warm_s=WARM_S, after_s=AFTER_S, check_s=CHECK_S):
         """fault(campaign) runs beside the users, who have a thread of their own; it may block. (What it
         starts is ended by the kernel with the thread that started it: that must not be theirs.)"""
         thread = threading.Thread(target=self._users)
         thread.start()
         try:
-            time.sleep(WARM_S)
+            time.sleep(warm_s)
             fault(self)
             self.until = time.monotonic() + after_s
         finally:

@@ -104,23 +104,30 @@ class Link:
     def _send(self, words):
         if self.socket is None:
             self._open()
-        encoded = [word.encode() if isinstance(word, str) else word for word in words]
-        request = b"".join([b"*%d\r\n" % len(encoded), *(b"$%d\r\n%b\r\n" % (len(w), w) for w in encoded)])
+        request = self.encode(*words)
         sent = self.socket.send(request)
         while sent < len(request):  # a large value: waits for the store
             if not select.select([], [self.socket], [], self.patience_s)[1]:
                 raise Failed(f"takes nothing for {self.patience_s} s")
             sent += self.socket.send(request[sent:])
 
-    def _open(self):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.setblocking(False)
+    def encode(self, *words):
+        encoded = [word.encode() if isinstance(word, str) else word for word in words]
+        return b"".join([b"*%d\r\n" % len(encoded), *(b"$%d\r\n%b\r\n" % (len(w), w) for w in encoded)])
+
+    def connect(self):
+        """At once, or not at all."""
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        made.setblocking(False)
         try:
-            self.socket.connect(self.path)  # at once, or not at all
+            made.connect(self.path)
         except OSError:
-            self.socket.close()
-            self.socket = None
+            made.close()
             raise
+        return made
+
+    def _open(self):
+        self.socket = self.connect()
         self.left = b""
         self.loop.links[self.socket.fileno()] = self
         self.loop.poller.register(self.socket, select.EPOLLIN)
@@ -136,7 +143,7 @@ class Link:
             self._broken(EOFError("closed by the store"))
             return
         self.left += got
-        done, value = self._parse()
+        done, value = self.parse()
         if done:
             if self.task is None:
                 self.close()  # an answer to what was given up
@@ -148,7 +155,8 @@ class Link:
         if self.task:
             self.loop.answered(self, error=Failed(f"{type(reason).__name__} {reason}"))
 
-    def _parse(self):
+    def parse(self):
+        """(whether `left` held an answer, that answer), which is taken from it."""
         end = self.left.find(b"\r\n")
         if end < 0:
             return False, None

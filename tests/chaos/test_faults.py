@@ -13,10 +13,10 @@ SERVED_AGAIN_MS_MAX = 5000
 long_round = pytest.mark.skipif(not LONG, reason="of the long round: make chaos")
 
 
-def judged(campaign, **keys):
-    campaign.verdict(**keys)
+def judged(campaign, served_again_ms=SERVED_AGAIN_MS_MAX):
+    campaign.verdict()
     waits = campaign.recoveries()
-    assert not waits or waits[-1] < SERVED_AGAIN_MS_MAX, campaign.told()
+    assert not waits or waits[-1] < served_again_ms, campaign.told()
     return campaign
 
 

@@ -33,4 +33,14 @@ app.post('/logout', (request, response, next) => {
   request.session.destroy((error) => (error ? next(error) : page(request, response)));
 });
 
+// One text a session. The answer says that it is stored only when it is.
+function note(request, response) {
+  response.json({ server: name, note: (request.session && request.session.note) || null });
+}
+app.get('/note', note);
+app.post('/note', express.text(), (request, response, next) => {
+  request.session.note = request.body;
+  request.session.save((error) => (error ? next(error) : note(request, response)));
+});
+
 app.listen(Number(port), '127.0.0.1');
