@@ -19,8 +19,10 @@ KEY = "5f" * 32  # what all agents share
 class Server(Process):
     """An agent; `store` is the path at which its application finds it."""
 
-    def __init__(self, cluster, name, **keys):
+    def __init__(self, cluster, name, orders=None, **keys):
+        """orders(name): what else is done to it, see preload.py."""
         self.cluster, self.folder = cluster, cluster.folder / name
+        self.orders = orders and orders(name)
         self.folder.mkdir(parents=True, exist_ok=True)
         super().__init__(name, self.folder / "log")
         self.store = str(self.folder / "store")
@@ -41,7 +43,8 @@ class Server(Process):
         self.file.write_text(json.dumps({"node": self.name, "state_dir": str(self.folder), "agent": agent}, indent=1))
 
     def start(self):
-        self.spawn(self.cluster.net.inside(self.name, [BINARY, "agent", "-c", str(self.file)]))
+        command = [BINARY, "agent", "-c", str(self.file)]
+        self.spawn(self.cluster.net.inside(self.name, self.orders.command(command) if self.orders else command))
 
     def serves(self):
         """It answers a miss, which it does only when it knows."""

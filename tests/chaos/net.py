@@ -155,11 +155,12 @@ class Wires:
             self._say(f"wire {source} {target} {port} {self.peer[target]}")
 
     def _say(self, line):
-        """Done when this returns."""
+        """Done when this returns. What else was said."""
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        assert answer == "done\n", f"{line}: {answer}"
+        done, *more = self.process.stdout.readline().split() or [""]
+        assert done == "done", f"{line}: {done}"
+        return more
 
     def inside(self, name, command):
         return command
@@ -182,6 +183,10 @@ class Wires:
     def delay(self, ms):
         """Of what is sent from now on, in each direction."""
         self._say(f"delay {ms}")
+
+    def mischief(self, what, per_mille, seed):
+        """Of the messages so many come wrong from now on, each way; how many did before."""
+        return int(self._say(f"mischief {what} {per_mille} {seed}")[0])
 
     def reset(self, *names):
         """Ends all connections of these agents by RST, once."""

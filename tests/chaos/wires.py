@@ -6,13 +6,55 @@ Is told on its standard input, a line each, and answers "done":
   heal                                  what was kept is delivered, and nothing is kept any more
   delay MS                              each piece is delivered so much later, in order
   reset NAME                            all connections of NAME end by RST
+  mischief WHAT PER_MILLE SEED          so many messages come wrong from now on: `twice`; `late`, behind
+                                        the next one; `again`, long after. Answers how many did so far
 Ends with its input.
 """
 import asyncio
+import collections
+import random
 import sys
 
 PIECE = 65536
 PROBE_S = 0.02
+# Of docs/peer-protocol.md: those below belong to the link, not to sessions; and REQUEST and RELAY carry
+# what is to be done, which is done each time they come.
+FIRST_MESSAGE, OPERATIONS = 10, (10, 11)
+REMEMBERED = 500  # messages that may come again
+
+
+class Frames:
+    """One direction of a connection as messages, which may come wrong."""
+
+    def __init__(self, wires, name):
+        self.wires, self.left, self.held = wires, b"", b""
+        self.past = wires.past.setdefault(name, collections.deque(maxlen=REMEMBERED))
+
+    def take(self, data):
+        """What goes on, now that this has come; at the end (no data) what there is."""
+        if not data:
+            return self.left
+        self.left += data
+        going = []
+        while len(self.left) >= 4:
+            size = 4 + int.from_bytes(self.left[:4], "big")
+            if len(self.left) < size:
+                break
+            going += self.wrong(self.left[:size])
+            self.left = self.left[size:]
+        return b"".join(going)
+
+    def wrong(self, frame):
+        held, self.held = self.held, b""
+        concerned = frame[4] >= FIRST_MESSAGE and frame[4] not in OPERATIONS
+        what = self.wires.wrong() if concerned else None
+        if what == "late" and not held:
+            self.held = frame
+            return []
+        before = [self.wires.random.choice(self.past)] if what == "again" and self.past else []
+        if concerned:
+            self.past.append(frame)
+        return [*before, frame, frame, held] if what == "twice" else [*before, frame, held]
 
 
 class Way:
@@ -21,6 +63,7 @@ class Way:
     def __init__(self, wires, source, target, reader, writer):
         self.wires, self.name, self.reader, self.writer = wires, (source, target), reader, writer
         self.queue = asyncio.Queue(256)  # pieces; then the sender feels it
+        self.frames = Frames(wires, self.name)
 
     async def run(self):
         await asyncio.gather(self._take(), self._give())
@@ -32,7 +75,12 @@ class Way:
                 data = await self.reader.read(PIECE)
             except OSError:
                 data = b""
-            await self.queue.put((asyncio.get_running_loop().time() + self.wires.delay_s, data))
+            going = self.frames.take(data)
+            due = asyncio.get_running_loop().time() + self.wires.delay_s
+            if going:
+                await self.queue.put((due, going))
+            if not data:
+                await self.queue.put((due, b""))
 
     async def _give(self):
         while True:
@@ -105,6 +153,7 @@ class Wires:
     def __init__(self):
         self.cuts, self.delay_s, self.healed = set(), 0.0, asyncio.Event()
         self.flows, self.wires = [], []
+        self.what, self.per_mille, self.random, self.count, self.past = None, 0, random.Random(), 0, {}
 
     async def wire(self, source, target, port, target_port):
         wire = Wire(self, source, target, int(port), int(target_port))
@@ -122,6 +171,17 @@ class Wires:
     async def delay(self, ms):
         self.delay_s = float(ms) / 1000
 
+    async def mischief(self, what, per_mille, seed):
+        self.what, self.per_mille, self.random = what, int(per_mille), random.Random(int(seed))
+        return self.count
+
+    def wrong(self):
+        """What is to happen to a message, None: nothing."""
+        if self.random.random() * 1000 >= self.per_mille:
+            return None
+        self.count += 1
+        return self.what
+
     async def reset(self, name):
         for source, target, near, far in self.flows:
             if name in (source, target):
@@ -134,8 +194,8 @@ async def main():
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while line := (await lines.readline()).decode().split():
-        await getattr(wires, line[0])(*line[1:])
-        print("done", flush=True)
+        said = await getattr(wires, line[0])(*line[1:])
+        print("done", "" if said is None else said, flush=True)
 
 
 if __name__ == "__main__":
