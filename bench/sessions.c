@@ -230,7 +230,7 @@ static void run_slice(struct run *run, uint64_t duration_ns, bool measured)
     uint64_t from_ns = bench_now_ns(), from_cpu = bench_watch_cpu_ns(&settings->watch);
     run->stop_ns = from_ns + duration_ns;
     run->measured = measured;
-    run->busy = settings->clients;
+    run->busy = (unsigned)settings->clients;
     for (unsigned i = 0; i < settings->clients; i++)
         begin(&run->clients[i]);
     while (run->busy > 0 && (settings->once || bench_now_ns() < run->stop_ns + LATE_NS_MAX))

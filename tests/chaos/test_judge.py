@@ -7,6 +7,7 @@ from campaign import Campaign
 from harness.redis import RedisServer
 from judge import Judge, encode
 from redis_pair import RedisPair
+from store_users import Counters
 from users import Bouncer, Leaver, User, waits_for
 
 
@@ -133,6 +134,12 @@ def test_finds_what_redis_loses(redis_pair, seed):
     print(campaign.told())
     assert campaign.judge.kinds().get("stale", 0) + campaign.judge.kinds().get("missing", 0) > 0, campaign.told()
     assert set(campaign.judge.kinds()) <= {"stale", "missing"}, campaign.told()
+
+
+def test_finds_counts_that_redis_loses(redis_pair, seed):
+    campaign = Campaign(redis_pair, seed, users=300, kind=Counters).run(cut_then_kill)
+    assert campaign.judge.kinds().get("lost", 0) > 0, campaign.told()
+    assert set(campaign.judge.kinds()) == {"lost"}, campaign.told()
 
 
 def test_finds_nothing_where_redis_waits(redis_pair, seed):

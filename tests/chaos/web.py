@@ -30,13 +30,14 @@ from harness.proxy import Proxy  # noqa: E402
 
 EXPRESS = TESTS / "interop" / "express"
 SESSION = guides.session_of("express")
-USERS = 1000 if LONG else 200
-PAUSE_S = 2.5 if LONG else 0.8  # a user's thoughts between two pages, on average
+USERS = 1000 if LONG else 100
+PAUSE_S = 2.5 if LONG else 0.9  # a user's thoughts between two pages, on average
 WARM_S, AFTER_S = (5.5, 3.0) if LONG else (2.0, 2.0)
 MOVED_SECONDS = 30  # scaled; until a session of a dead server is served elsewhere, whatever else runs here
-AGAIN_S = 0.02  # until a failed request is repeated, on average
+AGAIN_S, AGAIN_S_MAX = 0.02, 0.5  # until a failed request is repeated, on average: twice as long each time
 HEAD_SECONDS_MAX = "3s"  # then the proxy gives a request up
-CHECKS = {"interval_ms": 250 if LONG else 500, "fall": 3}  # a server that is busy is not taken for a dead one
+PATIENCE_S = 10.0  # of a user: the proxy answers before
+CHECKS = {"interval_ms": 250 if LONG else 1000, "fall": 3}  # a server that is busy is not taken for a dead one
 
 Answer = namedtuple("Answer", "status fields body")
 
@@ -83,7 +84,7 @@ class WebUser(User):
     last look goes to each server by itself."""
 
     def __init__(self, *arguments, ports, **keys):
-        super().__init__(*arguments, **keys)
+        super().__init__(*arguments, patience_s=PATIENCE_S, **keys)
         self.ports, self.jar, self.pause_s = ports, {}, PAUSE_S
         self.answered = 0
 
@@ -149,17 +150,20 @@ class WebUser(User):
         self.story.end_write(number)
 
     def live(self, until):
+        again_s = AGAIN_S
         yield self.random.random() * 2 * self.pause_s
         while time.monotonic() < until():
             begun = time.monotonic()
             try:
                 yield from self.read(None)
                 yield from self.write(None)
+                again_s = AGAIN_S
                 yield self.random.random() * 2 * self.pause_s
             except Failed as reason:
                 self.refusals.append(str(reason))
                 self.failing = self.failing or (begun, self.server)
-                yield self.random.random() * 2 * AGAIN_S
+                yield self.random.random() * 2 * again_s
+                again_s = min(2 * again_s, AGAIN_S_MAX)
 
 
 class WebCluster(Cluster):
