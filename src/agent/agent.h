@@ -11,7 +11,7 @@ enum {
     HF_AGENT_BUSY_TICK_MS = 2,         /* while more is due than one tick does */
     HF_AGENT_DRAIN_MS = 5000,          /* requests under way get that long to end at SIGTERM */
     HF_AGENT_CONNECTIONS_MAX = 10000,  /* of each front end, as far as descriptors allow */
-    HF_AGENT_LOCK_MS = 30 * 1000, /* how long a lock without an expiry outlives its agent */
+    HF_AGENT_LOCK_MS = 30 * 1000,      /* how long a lock without an expiry outlives its agent */
     HF_AGENT_TOMB_MS = 15 * 60 * 1000, /* how long a deleted session's id is remembered */
 };
 

@@ -3,7 +3,7 @@
 
 struct hf_lock {
     struct hf_list node;
-    struct hf_locks *locks;           /* NULL: it is none of its connection's any more */
+    struct hf_locks *locks; /* NULL: it is none of its connection's any more */
     struct hf_sessions_call renewal, release;
     bool renewing, releasing; /* the call is under way */
     size_t key_size, value_size;

@@ -14,7 +14,7 @@ enum { HF_LOCKS_RENEWALS = 3 }; /* tries in one lease */
 struct hf_locks {
     struct hf_list list; /* of struct hf_lock, owned */
     unsigned count, max;
-    struct hf_sessions *sessions;  /* borrowed, as the next */
+    struct hf_sessions *sessions; /* borrowed, as the next */
     struct hf_timer_wheel *timers;
     struct hf_timer timer; /* the next renewal */
 };

@@ -3,8 +3,7 @@
 static unsigned find(const struct hf_reads *reads, uint64_t id_hash)
 {
     unsigned i = 0;
-    while (i < HF_READS_MAX &&
-           (reads->last[i].until_ms == 0 || reads->last[i].id_hash != id_hash))
+    while (i < HF_READS_MAX && (reads->last[i].until_ms == 0 || reads->last[i].id_hash != id_hash))
         i++;
     return i;
 }

@@ -8,7 +8,7 @@
 #include "agent/operation.h"
 
 enum {
-    HF_READS_MAX = 4, /* sessions; the one read longest ago is forgotten */
+    HF_READS_MAX = 4,            /* sessions; the one read longest ago is forgotten */
     HF_READS_MS = 2 * 60 * 1000, /* no request is expected to last longer */
 };
 

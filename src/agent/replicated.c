@@ -278,9 +278,9 @@ static bool creates(const struct hf_operation *operation)
     return false;
 }
 
-/* Where ids are used again, what makes a session makes it over a tombstone too, unless it belongs to
- * a request that had read the session before. Beside the session itself only a lock does (SET NX):
- * a late note about a session that is over is dropped. */
+/* Where ids are used again, what makes a session makes it over a tombstone too, unless it belongs
+ * to a request that had read the session before. Beside the session itself only a lock does (SET
+ * NX): a late note about a session that is over is dropped. */
 static bool passes_tomb(const struct hf_operation *operation)
 {
     if (operation->flags & (HF_OPERATION_STRICT | HF_OPERATION_ADOPTS | HF_OPERATION_LATE))

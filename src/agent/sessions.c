@@ -58,7 +58,7 @@ static bool fill_key(const struct hf_sessions *sessions, struct hf_slice text,
         .suffix = match.suffix,
         .satellite = match.satellite,
     };
-    operation->flags &= (uint16_t)~(HF_OPERATION_STRICT | HF_OPERATION_LATE);
+    operation->flags &= (uint16_t) ~(HF_OPERATION_STRICT | HF_OPERATION_LATE);
     if (match.tomb == HF_PATTERN_TOMB_STRICT)
         operation->flags |= HF_OPERATION_STRICT;
     return true;

@@ -124,8 +124,8 @@ struct hf_sessions_settings {
     const struct hf_sessions_backend *backend; /* NULL: local */
     size_t memory, value_max;
     enum hf_store_full when_full;
-    uint64_t tomb_ms;     /* tombstones of sessions whose ids are never used again */
-    uint32_t epoch_floor; /* local: epoch of what is created here */
+    uint64_t tomb_ms;       /* tombstones of sessions whose ids are never used again */
+    uint32_t epoch_floor;   /* local: epoch of what is created here */
     uint64_t lock_lease_ms; /* 0: nobody else would keep the locks of this process */
 };
 /* 0 or -ENOMEM. The caller frees, after all calls are complete or abandoned. */

@@ -84,8 +84,8 @@ struct hf_cluster_options {
     unsigned nodes, backups;
     bool records; /* on the session store, else on the toy, where nothing expires */
     bool consistent, memory;
-    bool narrow;                              /* queues that hold little */
-    bool steady;                              /* no message takes longer than others */
+    bool narrow;            /* queues that hold little */
+    bool steady;            /* no message takes longer than others */
     unsigned wire_bytes_ms; /* what a link carries in one, 0 = anything; and writes to the long
                              * session are long themselves */
     bool moves, crashes, pauses, joins, cuts; /* what may happen */
@@ -128,6 +128,7 @@ struct hf_cluster {
     bool parted;     /* two sides may both have served: only what follows from that is judged */
     char wrong[400]; /* the first broken promise; empty = none */
     unsigned done[HF_FABRIC_STATUSES];
+    unsigned long_unsure; /* of the session that travels in chunks */
     unsigned faults;
     /* Of a session whose owner ended: when somebody first asked for it since. */
     struct hf_cluster_orphan {

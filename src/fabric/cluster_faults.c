@@ -177,10 +177,9 @@ static bool is_last(const struct hf_cluster *cluster, const struct hf_fabric_rec
         if (cluster->nodes[i].fabric != NULL)
             value = hf_cluster_look(&cluster->nodes[i], session);
         bool holds = value.present && value.record.state != HF_RECORD_POINTER;
-        as_new += holds && hf_version_compare((enum hf_record_state)value.record.state,
-                                              value.record.version,
-                                              (enum hf_record_state)record->state,
-                                              record->version) >= 0;
+        as_new += holds &&
+                  hf_version_compare((enum hf_record_state)value.record.state, value.record.version,
+                                     (enum hf_record_state)record->state, record->version) >= 0;
     }
     return as_new < 2;
 }

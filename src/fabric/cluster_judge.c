@@ -217,6 +217,7 @@ void hf_cluster_finished(struct hf_cluster *cluster, struct hf_cluster_client *c
 {
     unsigned status = client->op.status;
     cluster->done[status]++;
+    cluster->long_unsure += status == HF_FABRIC_UNSURE && client->session == 0;
     bool answered = status == HF_FABRIC_OK || status == HF_FABRIC_DEGRADED;
     if (answered || status == HF_FABRIC_MISS || status == HF_FABRIC_DROPPED)
         measure(cluster, client);

@@ -12,8 +12,9 @@
  * HF_CLUSTER_TRACE=s3 shows what is said of that session ("": of all). */
 
 /* Seeds that found something once; a few first ones beside them. */
-static const unsigned found_on_toy[] = {5,  6,  10, 11, 13,  14,  17,  19,  20,  22,  23,
-                                        24, 25, 30, 93, 103, 126, 152, 178, 243, 559, 3055, 5106};
+static const unsigned found_on_toy[] = {5,   6,   10,  11,   13,   14,   17,  19,  20,
+                                        22,  23,  24,  25,   30,   93,   103, 126, 152,
+                                        178, 243, 559, 3055, 5106, 8048, 8195};
 static const unsigned found_on_store[] = {13, 33, 276, 1004, 1038, 5048, 7005, 7028, 20034};
 
 static const struct variant {
@@ -38,7 +39,7 @@ static unsigned setting(const char *name, unsigned otherwise)
 
 /* What all runs of a test came to together. */
 static struct sums {
-    unsigned seeds, faults, expired, done[HF_FABRIC_STATUSES];
+    unsigned seeds, faults, expired, long_unsure, done[HF_FABRIC_STATUSES];
     unsigned wait_count[2];
     uint16_t waits_ms[2][WAITS_MAX]; /* [silent] */
     struct {
@@ -81,6 +82,7 @@ static void add(const char *variant)
         sums.done[i] += cluster.done[i];
     for (size_t i = 0; i < sizeof(cluster.total) / sizeof(*one); i++)
         sum[i] += one[i];
+    sums.long_unsure += cluster.long_unsure;
     sums.faults += cluster.faults;
     sums.expired += cluster.expired;
     for (unsigned silent = 0; silent < 2; silent++)
@@ -169,8 +171,10 @@ static void slow_wires_carry_long_sessions(void **state)
                                                 .wire_bytes_ms = 2 * HF_FABRIC_BYTES_A_MS,
                                                 .duration_ms = 15000});
     assert_true(sums.counts.moves > 0 && sums.counts.relayed > 0);
-    assert_int_equal(sums.done[HF_FABRIC_UNSURE], 0);
-    assert_true(1000 * sums.counts.degraded < sums.done[HF_FABRIC_OK]); /* deletes, by the wire */
+    assert_int_equal(sums.long_unsure, 0);
+    /* What is short waits on a full wire as long as the wire makes it; no longer. */
+    assert_true(1000 * (sums.counts.degraded + sums.done[HF_FABRIC_UNSURE]) <
+                sums.done[HF_FABRIC_OK]);
 }
 
 /* The home has no copy any more, and the owner lives. */

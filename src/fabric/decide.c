@@ -297,13 +297,16 @@ static bool requester_knows_more(struct hf_fabric *f, uint64_t hash,
 }
 
 /* All that is known anywhere is known here; but not of what the store dropped for room: its owner,
- * or another, may still have it. */
+ * or another, may still have it. A tombstone may be that of one before it, and so may a pointer to
+ * where nothing is. */
 static bool knows_all(const struct hf_fabric *f, const struct hf_activity *activity,
                       const struct hf_fabric_record *record)
 {
     unsigned bucket = hf_digest_bucket(activity->hash);
     uint8_t state = hf_record_state(record);
-    bool absent = state == HF_RECORD_NONE || state == HF_RECORD_TOMB; /* of one before it */
+    bool nowhere = state == HF_RECORD_POINTER &&
+                   (record->owner == f->self || !hf_membership_alive(f, record->owner));
+    bool absent = state == HF_RECORD_NONE || state == HF_RECORD_TOMB || nowhere;
     bool evicted = absent && hf_evicted_covers(f, bucket);
     return activity->known || (hf_fabric_complete(f) && !activity->denied && !evicted);
 }

@@ -1,7 +1,7 @@
 /* Records that ended on time or because nothing was in them, for as long as a copy may still lie
  * where none is to be: of a stand-in, or of an owner long ago. Such a copy has not been told, and
- * must not bring the record back; nor must a pointer to it be taken for news. A place for each hash, the latest end in it: what is not
- * remembered any more costs no promise but this one. */
+ * must not bring the record back; nor must a pointer to it be taken for news. A place for each
+ * hash, the latest end in it: what is not remembered any more costs no promise but this one. */
 #include "fabric/internal.h"
 
 static struct hf_ended *place(struct hf_fabric *f, uint64_t hash)

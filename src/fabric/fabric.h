@@ -24,21 +24,21 @@ enum {
     HF_FABRIC_DEAD_MS = 1100,         /* silence that makes a peer dead: the lease and 10 % drift */
     HF_FABRIC_AWAY_MS = 500,          /* no call for that long: the process was stopped */
     HF_FABRIC_OPERATION_MS = 250,     /* until a read without an owner is answered UNSURE */
-    HF_FABRIC_WRITE_MS = 3000,     /* the same for a write, which nobody may ask twice: it outlasts
-                                      the lease of an owner that is dead */
-    HF_FABRIC_ANSWER_MS = 300,     /* a write that was sent and not answered for that long: UNSURE.
-                                      A home that lives says within OPERATION_MS that it cannot */
-    HF_FABRIC_BYTES_A_MS = 1024,   /* the slowest wire: for what is longer than a frame all these
-                                      wait as long again as it takes over one */
+    HF_FABRIC_WRITE_MS = 3000,   /* the same for a write, which nobody may ask twice: it outlasts
+                                    the lease of an owner that is dead */
+    HF_FABRIC_ANSWER_MS = 300,   /* a write that was sent and not answered for that long: UNSURE.
+                                    A home that lives says within OPERATION_MS that it cannot */
+    HF_FABRIC_BYTES_A_MS = 1024, /* the slowest wire: for what is longer than a frame all these
+                                    wait as long again as it takes over one */
     HF_FABRIC_TRAVEL_MS_MAX = 10 * 1000, /* but no more than this */
-    HF_FABRIC_HOPS = 3,            /* of a write: to the home, to the owner, to its backup */
-    HF_FABRIC_SOCKET_SIZE = 128 * 1024, /* bytes that may stand before all in a socket */
-    HF_FABRIC_UNDER_WAY_MS = 50,   /* who works on something long says so, no more often */
-    HF_FABRIC_ACKNOWLEDGE_MS = 20, /* without word of a copy, until one more node is asked */
-    HF_FABRIC_DEGRADE_MS = 250,    /* until a write nobody confirmed is answered, loudly;
-                                      `consistent`: UNSURE, after a lease at the latest */
-    HF_FABRIC_DELETE_MS = 100,     /* until a delete that one node has waits for no other */
-    HF_FABRIC_TOMB_MS = 15 * 60 * 1000, /* life of a tombstone */
+    HF_FABRIC_HOPS = 3,                  /* of a write: to the home, to the owner, to its backup */
+    HF_FABRIC_SOCKET_SIZE = 128 * 1024,  /* bytes that may stand before all in a socket */
+    HF_FABRIC_UNDER_WAY_MS = 50,         /* who works on something long says so, no more often */
+    HF_FABRIC_ACKNOWLEDGE_MS = 20,       /* without word of a copy, until one more node is asked */
+    HF_FABRIC_DEGRADE_MS = 250,          /* until a write nobody confirmed is answered, loudly;
+                                            `consistent`: UNSURE, after a lease at the latest */
+    HF_FABRIC_DELETE_MS = 100,           /* until a delete that one node has waits for no other */
+    HF_FABRIC_TOMB_MS = 15 * 60 * 1000,  /* life of a tombstone */
     HF_FABRIC_ORPHAN_MS = 60 * 1000, /* what a backup adds to a deadline; while the owner lives */
     HF_FABRIC_GRACE_MS = (int)HF_DEADLINE_SLACK_MS_MAX + HF_FABRIC_ORPHAN_MS, /* also what the owner
                                       may have added and told nobody: it alone expires a record */

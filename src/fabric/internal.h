@@ -93,7 +93,7 @@ struct hf_sync { /* both directions of one pair */
     size_t list_size;
     unsigned pulls;
     uint32_t heard_round, told_round; /* ours, when their telling began; of the last whole one */
-    uint64_t done_view; /* the peer has told all it held under this view */
+    uint64_t done_view;               /* the peer has told all it held under this view */
 };
 
 struct hf_peer {
@@ -113,7 +113,7 @@ struct hf_peer {
     uint64_t sent[HF_WIRE_LANES], taken[HF_WIRE_LANES], told[HF_WIRE_LANES]; /* REPLICATE numbers */
     uint64_t acked[HF_WIRE_LANES];
     struct hf_list needs[HF_WIRE_LANES];
-    struct hf_list relayed; /* what it was to do for others, youngest last */
+    struct hf_list relayed;               /* what it was to do for others, youngest last */
     unsigned relayed_count, relayed_long; /* long: that may be under way themselves */
     struct hf_queue queue;
     char *partial; /* owned: a message that arrives in chunks */
@@ -224,7 +224,7 @@ struct hf_fabric {
     struct hf_leap leaps[HF_FABRIC_BRAKES];
     struct hf_ended ended[HF_FABRIC_ENDED];
     struct hf_evicted evicted;
-    uint32_t outage;                    /* counts nodes that fell silent */
+    uint32_t outage; /* counts nodes that fell silent */
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
     uint64_t ready[HF_RANK_WORDS], joining[HF_RANK_WORDS]; /* nodes of that status, ours too */
     uint64_t changed_ms, restless_ms; /* the last change of who lives or is linked; the first of
@@ -411,8 +411,8 @@ void hf_operation_progress(struct hf_fabric *f, struct hf_activity *activity);
 uint64_t hf_patience_travel_ms(size_t size);
 /* How long until the last of the long messages for the peer has arrived. */
 uint64_t hf_patience_bulk_ms(const struct hf_fabric *f, unsigned peer);
-/* As hf_queue_send; tells how long the message may be under way: it is long, or stands behind a long
- * one about the same record. */
+/* As hf_queue_send; tells how long the message may be under way: it is long, or stands behind a
+ * long one about the same record. */
 bool hf_patience_send(struct hf_fabric *f, unsigned peer, struct hf_wire_message *m,
                       uint64_t *ret_travel_ms);
 /* The same over all hops of a write. */

@@ -29,9 +29,9 @@ uint64_t hf_patience_bulk_ms(const struct hf_fabric *f, unsigned peer)
     return hf_patience_travel_ms(f->peers[peer].queue.bulk_size + HF_FABRIC_SOCKET_SIZE);
 }
 
-/* Whatever the peer sends about the record comes before its answer, if it is not the answer: a GRANT
- * of the home that was asked, a RESULT of the owner that the home sent us to, an ANSWER to us as the
- * home. What it sends about others is no sign: who was asked may be dead. */
+/* Whatever the peer sends about the record comes before its answer, if it is not the answer: a
+ * GRANT of the home that was asked, a RESULT of the owner that the home sent us to, an ANSWER to us
+ * as the home. What it sends about others is no sign: who was asked may be dead. */
 void hf_patience_progress(struct hf_fabric *f, unsigned peer)
 {
     const struct hf_peer *p = &f->peers[peer];

@@ -6,7 +6,7 @@
 
 struct relayed {
     struct hf_list node;
-    uint64_t number, end_ms; /* after end_ms nobody waits for it any more */
+    uint64_t number, end_ms;      /* after end_ms nobody waits for it any more */
     uint64_t travels_ms, told_ms; /* it may be under way until; who waits was told so last */
     uint8_t origin, flags;
     uint16_t id_size;
@@ -37,8 +37,7 @@ static void remember(struct hf_fabric *f, struct hf_slice id, struct hf_peer *p,
     if (one == NULL)
         return;
     one->number = request->number;
-    one->end_ms =
-        f->now_ms + HF_FABRIC_ANSWER_MS + travel_ms + hf_patience_hops_ms(request->size);
+    one->end_ms = f->now_ms + HF_FABRIC_ANSWER_MS + travel_ms + hf_patience_hops_ms(request->size);
     one->travels_ms = travel_ms > 0 ? f->now_ms + travel_ms : 0;
     one->told_ms = 0;
     p->relayed_long += travel_ms > 0;
