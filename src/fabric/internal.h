@@ -233,7 +233,7 @@ struct hf_fabric {
     uint64_t beats_ms;                /* when all were told of a change */
     bool beats;                       /* they are to be */
     uint64_t sweep_ms, swept;         /* when the next begins; records of the last */
-    bool adopting, handed_over, left_behind;
+    bool adopting, adopt_again, handed_over, left_behind;
     bool drains;  /* we own as little as we can */
     bool offered; /* in the present round something was */
     uint64_t offer_cursor, offer_ms;

@@ -66,8 +66,8 @@ static void begin_sweep(struct hf_fabric *f)
     f->swept = 0;
 }
 
-/* Nothing waits for it: whoever reads looks at the deadline, and what is astray costs room alone. So
- * it takes the less time the more there is to look at. */
+/* Nothing waits for it: whoever reads looks at the deadline, and what is astray costs room alone.
+ * So it takes the less time the more there is to look at. */
 void hf_upkeep_sweep(struct hf_fabric *f)
 {
     if (f->sweep_cursor == 0 && f->now_ms < f->sweep_ms)
@@ -86,15 +86,16 @@ void hf_upkeep_sweep(struct hf_fabric *f)
 /* True when the record became ours. */
 static bool adopt_one(struct hf_fabric *f, struct hf_fabric_record *record)
 {
-    struct hf_slice id = f->store.id(f->store.user, record);
-    uint64_t hash = hf_rank_hash(id);
     bool orphan = record->owner == f->self || !hf_membership_alive(f, record->owner);
     bool expired = record->deadline_ms != 0 && record->deadline_ms <= f->now_ms;
-    if (record->state == HF_RECORD_TOMB || hf_record_owned(f, record) || !orphan || expired ||
-        hf_membership_home(f, hash) != (int)f->self)
+    if (record->state == HF_RECORD_TOMB || hf_record_owned(f, record) || !orphan || expired)
+        return false;
+    struct hf_slice id = f->store.id(f->store.user, record);
+    uint64_t hash = hf_rank_hash(id);
+    if (hf_membership_home(f, hash) != (int)f->self)
         return false;
     if (hf_activity_find(f, id, hash) != NULL) {
-        f->adopting = true; /* it is being decided; look again */
+        f->adopt_again = true; /* it is being decided */
         return false;
     }
     if (!hf_record_has_value(record) || hf_record_hollow(f, record)) {
@@ -113,14 +114,16 @@ void hf_upkeep_adopt(struct hf_fabric *f)
     if (!f->adopting || f->status != HF_PEER_READY || !hf_fabric_complete(f) ||
         !hf_membership_quorum(f) || !hf_membership_sure(f))
         return;
-    f->adopting = f->adopt_cursor != 0 && f->adopting;
+    if (f->adopt_cursor == 0)
+        f->adopt_again = false;
     for (unsigned i = 0; i < HF_FABRIC_SCAN && adopted < HF_FABRIC_ADOPTED; i++) {
         struct hf_fabric_record *record = f->store.next(f->store.user, &f->adopt_cursor);
-        if (record == NULL)
+        if (record == NULL) {
+            f->adopting = f->adopt_again;
             return;
+        }
         adopted += adopt_one(f, record);
     }
-    f->adopting = true;
 }
 
 static void hand_over_one(struct hf_fabric *f, struct hf_fabric_record *record)
