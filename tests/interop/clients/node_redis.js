@@ -125,7 +125,8 @@ const connection = {
     assert.equal(await other.set(t.key(), 'v'), 'OK');
   },
   'a pool of clients': async (t) => {
-    const pool = t.library.createClientPool({ socket: t.where() }, { minimum: 2, maximum: 8 });
+    // As many at most as at least: the pool of node-redis 5 thins itself out even when it is closed.
+    const pool = t.library.createClientPool({ socket: t.where() }, { minimum: 4, maximum: 4 });
     pool.on('error', () => {});
     await pool.connect();
     await Promise.all(numbers(200).map((n) => pool.set(t.key(n), `v${n}`, { EX: 100 })));
