@@ -47,7 +47,7 @@ static char bytes[BUFFER];
 
 /* ---- the cluster ---- */
 
-static inline void hf_replicas_set_time(void)
+static inline void hf_replicated_testing_set_time(void)
 {
     for (unsigned i = 0; i < NODES; i++) {
         if (nodes[i].replicated == NULL)
@@ -57,7 +57,7 @@ static inline void hf_replicas_set_time(void)
     }
 }
 
-static inline bool hf_replicas_carry(unsigned from, unsigned to)
+static inline bool hf_replicated_testing_carry(unsigned from, unsigned to)
 {
     if (nodes[from].replicated == NULL || nodes[to].replicated == NULL || cut[from][to])
         return false;
@@ -72,35 +72,35 @@ static inline bool hf_replicas_carry(unsigned from, unsigned to)
 }
 
 /* Until nobody has anything to say. */
-static inline void hf_replicas_carry_all(void)
+static inline void hf_replicated_testing_carry_all(void)
 {
     bool more = true;
-    hf_replicas_set_time();
+    hf_replicated_testing_set_time();
     while (more) {
         more = false;
         for (unsigned from = 0; from < NODES; from++)
             for (unsigned to = 0; to < NODES; to++)
-                more |= from != to && hf_replicas_carry(from, to);
+                more |= from != to && hf_replicated_testing_carry(from, to);
     }
 }
 
-static inline void hf_replicas_turn(void)
+static inline void hf_replicated_testing_turn(void)
 {
     now_ms += HF_FABRIC_TICK_MS;
-    hf_replicas_set_time();
+    hf_replicated_testing_set_time();
     for (unsigned i = 0; i < NODES; i++)
         if (nodes[i].replicated != NULL)
             hf_replicated_tick(nodes[i].replicated, now_ms);
-    hf_replicas_carry_all();
+    hf_replicated_testing_carry_all();
 }
 
-static inline void hf_replicas_link_nodes(unsigned a, unsigned b)
+static inline void hf_replicated_testing_link_nodes(unsigned a, unsigned b)
 {
     hf_fabric_link_up(hf_replicated_fabric(nodes[a].replicated), b, now_ms);
     hf_fabric_link_up(hf_replicated_fabric(nodes[b].replicated), a, now_ms);
 }
 
-static inline void hf_replicas_start_node(unsigned number, unsigned calls_max)
+static inline void hf_replicated_testing_start_node(unsigned number, unsigned calls_max)
 {
     struct node *node = &nodes[number];
     const struct hf_store_options options = {.memory = HF_TESTING_MEMORY,
@@ -131,7 +131,7 @@ static inline void hf_replicas_start_node(unsigned number, unsigned calls_max)
     assert_int_equal(hf_sessions_new(&sessions, &node->sessions), 0);
 }
 
-static inline void hf_replicas_stop_node(unsigned number)
+static inline void hf_replicated_testing_stop_node(unsigned number)
 {
     struct node *node = &nodes[number];
     hf_replicated_free(&node->replicated);
@@ -139,7 +139,7 @@ static inline void hf_replicas_stop_node(unsigned number)
     hf_store_free(&node->store);
 }
 
-static inline bool hf_replicas_all_ready(void)
+static inline bool hf_replicated_testing_all_ready(void)
 {
     for (unsigned i = 0; i < NODES; i++)
         if (!hf_fabric_ready(hf_replicated_fabric(nodes[i].replicated)))
@@ -147,7 +147,7 @@ static inline bool hf_replicas_all_ready(void)
     return true;
 }
 
-static inline int hf_replicas_set_up(void **state)
+static inline int hf_replicated_testing_set_up(void **state)
 {
     static const struct hf_slice names[NODES] = {{"a", 1}, {"b", 1}, {"c", 1}};
     const struct hf_pattern strict[] = {
@@ -160,22 +160,22 @@ static inline int hf_replicas_set_up(void **state)
     assert_int_equal(hf_rank_init(&rank, names, NODES), 0);
     assert_int_equal(hf_pattern_table_new(strict, 2, &patterns, &bad), 0);
     for (unsigned i = 0; i < NODES; i++)
-        hf_replicas_start_node(i, CALLS_MAX);
+        hf_replicated_testing_start_node(i, CALLS_MAX);
     for (unsigned i = 0; i < NODES; i++)
         for (unsigned j = 0; j < i; j++)
-            hf_replicas_link_nodes(i, j);
-    for (unsigned i = 0; i < TURNS && !hf_replicas_all_ready(); i++)
-        hf_replicas_turn();
-    assert_true(hf_replicas_all_ready());
+            hf_replicated_testing_link_nodes(i, j);
+    for (unsigned i = 0; i < TURNS && !hf_replicated_testing_all_ready(); i++)
+        hf_replicated_testing_turn();
+    assert_true(hf_replicated_testing_all_ready());
     return 0;
 }
 
-static inline int hf_replicas_tear_down(void **state)
+static inline int hf_replicated_testing_tear_down(void **state)
 {
     for (unsigned i = 0; i < NODES; i++) {
         if (nodes[i].replicated != NULL) {
             assert_int_equal(hf_replicated_counts(nodes[i].replicated).malformed, 0);
-            hf_replicas_stop_node(i);
+            hf_replicated_testing_stop_node(i);
         }
     }
     hf_pattern_table_free(&patterns);
@@ -186,8 +186,8 @@ static inline int hf_replicas_tear_down(void **state)
 
 static struct hf_locks *locks; /* of the connection that asks; NULL: it keeps none */
 
-static inline void hf_replicas_completed(struct hf_sessions_call *call,
-                                         const struct hf_operation_result *result)
+static inline void hf_replicated_testing_completed(struct hf_sessions_call *call,
+                                                   const struct hf_operation_result *result)
 {
     struct asked *asked = call->user;
     struct hf_operation_cursor cursor = {0};
@@ -209,38 +209,39 @@ static inline void hf_replicas_completed(struct hf_sessions_call *call,
 
 static struct hf_reads *reads; /* of the connection that asks; NULL: of none */
 
-static inline void hf_replicas_start(struct asked *asked, unsigned node, const char *key,
-                                     const struct hf_operation *operation)
+static inline void hf_replicated_testing_start(struct asked *asked, unsigned node, const char *key,
+                                               const struct hf_operation *operation)
 {
     memset(asked, 0, sizeof(*asked));
     snprintf(asked->key, sizeof(asked->key), "%s", key);
     asked->call = (struct hf_sessions_call){.key = hf_slice_text(asked->key),
                                             .operation = *operation,
-                                            .complete = hf_replicas_completed,
+                                            .complete = hf_replicated_testing_completed,
                                             .user = asked,
                                             .reads = reads,
                                             .locks = locks != NULL};
     hf_sessions_submit(nodes[node].sessions, &asked->call);
 }
 
-static inline void hf_replicas_await(struct asked *asked, unsigned turns)
+static inline void hf_replicated_testing_await(struct asked *asked, unsigned turns)
 {
     for (unsigned i = 0; i < turns && asked->completions == 0; i++)
-        hf_replicas_turn();
+        hf_replicated_testing_turn();
     assert_int_equal(asked->completions, 1);
 }
 
 /* Waits for the answer; the status. */
-static inline unsigned hf_replicas_ask(struct asked *asked, unsigned node, const char *key,
-                                       const struct hf_operation *operation)
+static inline unsigned hf_replicated_testing_ask(struct asked *asked, unsigned node,
+                                                 const char *key,
+                                                 const struct hf_operation *operation)
 {
-    hf_replicas_start(asked, node, key, operation);
-    hf_replicas_carry_all();
-    hf_replicas_await(asked, TURNS);
+    hf_replicated_testing_start(asked, node, key, operation);
+    hf_replicated_testing_carry_all();
+    hf_replicated_testing_await(asked, TURNS);
     return asked->result.status;
 }
 
-static inline struct hf_operation hf_replicas_setting(const char *value)
+static inline struct hf_operation hf_replicated_testing_setting(const char *value)
 {
     return (struct hf_operation){
         .kind = HF_OPERATION_SET, .value = hf_slice_text(value), .deadline_ms = now_ms + 60000};
@@ -250,22 +251,22 @@ static const struct hf_operation getting = {.kind = HF_OPERATION_GET, .flags = H
 static const struct hf_operation looking = {.kind = HF_OPERATION_GET};
 static const struct hf_operation deleting = {.kind = HF_OPERATION_DELETE};
 
-static inline void hf_replicas_set(unsigned node, const char *key, const char *value)
+static inline void hf_replicated_testing_set(unsigned node, const char *key, const char *value)
 {
     struct asked asked;
-    struct hf_operation operation = hf_replicas_setting(value);
-    assert_int_equal(hf_replicas_ask(&asked, node, key, &operation), HF_OPERATION_OK);
+    struct hf_operation operation = hf_replicated_testing_setting(value);
+    assert_int_equal(hf_replicated_testing_ask(&asked, node, key, &operation), HF_OPERATION_OK);
 }
 
-static inline void hf_replicas_get_is(unsigned node, const char *key, const char *value)
+static inline void hf_replicated_testing_get_is(unsigned node, const char *key, const char *value)
 {
     struct asked asked;
-    assert_int_equal(hf_replicas_ask(&asked, node, key, &getting),
+    assert_int_equal(hf_replicated_testing_ask(&asked, node, key, &getting),
                      value ? HF_OPERATION_OK : HF_OPERATION_MISSING);
     assert_string_equal(asked.value, value ? value : "");
 }
 
-static inline uint64_t hf_replicas_relayed(void)
+static inline uint64_t hf_replicated_testing_relayed(void)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < NODES; i++)
@@ -274,7 +275,7 @@ static inline uint64_t hf_replicas_relayed(void)
     return sum;
 }
 
-static inline struct hf_slice hf_replicas_in_store(unsigned node, const char *id)
+static inline struct hf_slice hf_replicated_testing_in_store(unsigned node, const char *id)
 {
     const struct hf_store_key key = {
         .id = hf_slice_text(id), .id_hash = hf_store_hash(hf_testing_hash_key, hf_slice_text(id))};
@@ -283,13 +284,13 @@ static inline struct hf_slice hf_replicas_in_store(unsigned node, const char *id
     return value.bytes;
 }
 
-static inline void hf_replicas_cut_off(unsigned node)
+static inline void hf_replicated_testing_cut_off(unsigned node)
 {
     for (unsigned i = 0; i < NODES; i++)
         cut[node][i] = cut[i][node] = true;
 }
 
-static inline void hf_replicas_join_again(unsigned node)
+static inline void hf_replicated_testing_join_again(unsigned node)
 {
     for (unsigned i = 0; i < NODES; i++)
         cut[node][i] = cut[i][node] = false;
