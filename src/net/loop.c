@@ -18,10 +18,10 @@ struct message {
 
 struct hf_loop {
     int epoll_fd;
-    int wake_fd;     /* an eventfd that is never read: each write is a new edge */
-    uint64_t now_ns; /* monotonic */
-    uint64_t now_ms; /* the same instant */
-    uint64_t wall_ms; /* since 1970, of that instant too */
+    int wake_fd;            /* an eventfd that is never read: each write is a new edge */
+    uint64_t now_ns;        /* monotonic */
+    uint64_t now_ms;        /* the same instant */
+    uint64_t wall_ms;       /* since 1970, of that instant too */
     uint64_t woke_ms;       /* when it last found that the process had not run; 0 = never */
     struct hf_list closing; /* events whose `closed` is due */
     struct hf_list again;   /* events that asked for another call */

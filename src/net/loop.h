@@ -59,9 +59,9 @@ void hf_event_close(struct hf_loop *loop, struct hf_event *event);
  * next turn, which then does not wait. Cancelled by close. */
 void hf_event_again(struct hf_loop *loop, struct hf_event *event, unsigned ready);
 
-uint64_t hf_loop_now_ms(const struct hf_loop *loop); /* monotonic, read once a turn */
-uint64_t hf_loop_now_us(const struct hf_loop *loop); /* the same instant */
-uint64_t hf_loop_wall_s(const struct hf_loop *loop); /* since 1970, read once a turn */
+uint64_t hf_loop_now_ms(const struct hf_loop *loop);  /* monotonic, read once a turn */
+uint64_t hf_loop_now_us(const struct hf_loop *loop);  /* the same instant */
+uint64_t hf_loop_wall_s(const struct hf_loop *loop);  /* since 1970, read once a turn */
 uint64_t hf_loop_wall_ms(const struct hf_loop *loop); /* likewise */
 /* When a turn last began HF_LOOP_STOPPED_MS later than it was due, because the process had been
  * stopped, or a turn took that long; monotonic, 0 = never. */

@@ -88,8 +88,7 @@ static void walk(struct hf_store *store, unsigned met[2 * COUNT], unsigned grow_
         char text[16] = "";
         memcpy(text, record.id.bytes, record.id.size);
         met[strtoul(text, NULL, 10)]++;
-        assert_int_equal(record.id_hash,
-                         hf_store_hash(hf_testing_options.hash_key, record.id));
+        assert_int_equal(record.id_hash, hf_store_hash(hf_testing_options.hash_key, record.id));
         assert_true(++steps <= 4 * COUNT);
         for (unsigned i = 0; steps == grow_at && i < COUNT; i++)
             put(store, COUNT + i);

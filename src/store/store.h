@@ -288,7 +288,7 @@ struct hf_store_record {
  * is over). now_ms 0: as long as it has not been dropped. Does not note an access. */
 bool hf_store_find(const struct hf_store *store, struct hf_slice id, uint64_t id_hash,
                    uint64_t now_ms, struct hf_store_record *ret_record);
-/* What was found, and nothing has changed since, is about to be read: brings it nearer meanwhile. */
+/* What was found is about to be read, and nothing changed since: brings it nearer meanwhile. */
 void hf_store_announce(const struct hf_store *store, const struct hf_store_record *found);
 
 struct hf_store_role {
