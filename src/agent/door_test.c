@@ -1,0 +1,168 @@
+/* How long a door is patient with clients that send half a request. The front end answers each line
+ * with a line; one that begins with '+' announces that as many bytes more are to be dropped. */
+#include "agent/connection.h"
+#include "agent/testing.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { DEADLINE_MS = 10000, REQUEST_MS = 50, CLIENTS = 2, DROPPED = 100 };
+
+static struct hf_testing_rig rig;
+static struct hf_loop *loop;
+static struct hf_door *door;
+static struct hf_timer watch;
+static bool (*condition)(void);
+static uint64_t give_up_ms;
+static bool emptied;
+
+static enum hf_front_step feed(struct hf_connection *connection, struct hf_slice input,
+                               size_t *ret_used)
+{
+    const char *end = memchr(input.bytes, '\n', input.size);
+    if (end == NULL)
+        return HF_FRONT_MORE;
+    *ret_used = (size_t)(end - input.bytes) + 1 + (input.bytes[0] == '+' ? DROPPED : 0);
+    hf_connection_write(connection, HF_SLICE("ok\n"));
+    return HF_FRONT_DONE;
+}
+
+static enum hf_front_step resume(struct hf_connection *connection)
+{
+    return HF_FRONT_CLOSE; /* nothing here waits */
+}
+
+static const struct hf_front lines = {
+    .name = "lines", .too_many = {"too many\n", 9}, .feed = feed, .resume = resume};
+
+static void look(struct hf_timer *timer)
+{
+    assert_true(hf_loop_now_ms(loop) < give_up_ms);
+    if (condition())
+        hf_loop_stop(loop);
+    else
+        hf_timer_set(hf_loop_timers(loop), &watch, hf_loop_now_ms(loop) + 1);
+}
+
+static void turn_until(bool (*wanted)(void))
+{
+    condition = wanted;
+    give_up_ms = hf_loop_now_ms(loop) + DEADLINE_MS;
+    hf_timer_set(hf_loop_timers(loop), &watch, hf_loop_now_ms(loop) + 1);
+    hf_loop_run(loop);
+}
+
+static void note_emptied(void *user)
+{
+    emptied = true;
+}
+
+static bool is_emptied(void)
+{
+    return emptied;
+}
+
+static bool one_is_overdue(void)
+{
+    return hf_door_counts(door)->overdue == 1 && hf_door_counts(door)->open == CLIENTS - 1;
+}
+
+static bool two_are_answered(void)
+{
+    return hf_door_counts(door)->requests >= 2;
+}
+
+static bool much_later(void)
+{
+    return hf_loop_now_ms(loop) > give_up_ms - DEADLINE_MS + (uint64_t)2 * REQUEST_MS;
+}
+
+static int client(void)
+{
+    const struct hf_address *address = hf_door_address(door);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, &address->any, address->size), 0);
+    return fd;
+}
+
+static void says(int fd, const char *text)
+{
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static int set_up(void **state)
+{
+    hf_testing_rig_init(&rig);
+    assert_int_equal(hf_loop_new(&loop), 0);
+    watch = (struct hf_timer){.expired = look};
+    emptied = false;
+    struct hf_door_settings settings = {.front = &lines,
+                                        .sessions = rig.sessions,
+                                        .connections_max = CLIENTS,
+                                        .request_ms = REQUEST_MS};
+    assert_int_equal(hf_address_parse(HF_SLICE("127.0.0.1:0"), &settings.bind), 0);
+    assert_int_equal(hf_door_new(loop, &settings, &door), 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    hf_door_stop(door, note_emptied, NULL);
+    hf_door_cut(door);
+    turn_until(is_emptied);
+    hf_door_free(&door);
+    hf_loop_free(&loop);
+    hf_testing_rig_fini(&rig);
+    return 0;
+}
+
+static void half(const char *text)
+{
+    char byte;
+    int idle = client(), slow = client();
+    says(idle, "a\n");
+    says(slow, text);
+    turn_until(one_is_overdue);
+    assert_int_equal(read(idle, &byte, 1), 1); /* answered, and not hurried */
+    close(idle);
+    close(slow);
+}
+
+static void half_a_request_is_waited_for_a_while(void **state)
+{
+    half("get a");
+}
+
+static void half_a_request_behind_a_whole_one_too(void **state)
+{
+    half("a\nb\nget");
+}
+
+static void half_of_what_is_dropped_too(void **state)
+{
+    half("+\nxxxx");
+}
+
+static void who_sends_nothing_or_whole_requests_stays(void **state)
+{
+    int idle = client(), busy = client();
+    says(busy, "a\nb");
+    says(busy, "\n");
+    turn_until(two_are_answered);
+    turn_until(much_later);
+    assert_int_equal(hf_door_counts(door)->open, CLIENTS);
+    assert_int_equal(hf_door_counts(door)->overdue, 0);
+    close(idle);
+    close(busy);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(half_a_request_is_waited_for_a_while),
+        TEST(half_a_request_behind_a_whole_one_too),
+        TEST(half_of_what_is_dropped_too),
+        TEST(who_sends_nothing_or_whole_requests_stays),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
