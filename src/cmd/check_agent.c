@@ -82,12 +82,14 @@ static void promise_parts(const struct hf_agent_replication *replication)
 
 static void promise_copies(const struct hf_agent_replication *replication)
 {
+    int silent_ms =
+        (int)hf_rank_lease_ms(replication->peer_count) * HF_FABRIC_DEAD_MS / HF_FABRIC_LEASE_MS;
     printf("\nwhat becomes of sessions when something fails, at worst:\n"
            "  an agent's process ends (kill, crash): detection 0 (its connections break) + look-up "
            "one exchange between agents = no wait to speak of\n"
            "  an agent falls silent (machine, network, a hang): detection %d ms (its lease) + "
            "look-up one exchange; requests wait for it, at most %d ms, then errors\n",
-           (int)hf_rank_lease_ms(replication->peer_count) * HF_FABRIC_DEAD_MS / HF_FABRIC_LEASE_MS, HF_REPLICATED_PATIENCE_MS);
+           silent_ms, HF_REPLICATED_PATIENCE_MS);
     promise_kept_back(replication);
     printf("  %u at the same moment: what just these held is gone\n"
            "  all at the same moment: all sessions are gone\n"

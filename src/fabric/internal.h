@@ -186,7 +186,7 @@ struct hf_evicted { /* buckets of which the store dropped records for room */
     uint32_t round;                       /* of asking */
 };
 
-struct hf_survey { /* a walk over the store for all peers that wait for it */
+struct hf_survey {      /* a walk over the store for all peers that wait for it */
     bool walking, full; /* full: somebody's list is, and is to be sent */
     uint64_t cursor, view;
     uint64_t began_ms, rest_ms; /* the walk began then; none begins before */
