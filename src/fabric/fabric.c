@@ -360,7 +360,8 @@ bool hf_fabric_left(const struct hf_fabric *f)
         return false;
     for (unsigned i = 0; i < f->rank->count; i++) {
         const struct hf_peer *p = &f->peers[i];
-        if (p->linked && memcmp(p->sent, p->acked, sizeof(p->sent)) != 0)
+        bool hears = p->linked && p->status != HF_PEER_DEAD; /* a dead one will never say so */
+        if (hears && memcmp(p->sent, p->acked, sizeof(p->sent)) != 0)
             return false;
     }
     return true;
