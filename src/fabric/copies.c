@@ -248,8 +248,8 @@ static struct hf_fabric_need *find_need(struct hf_peer *p, unsigned lane, uint64
 static bool is_ours(const struct hf_fabric *f, const struct hf_fabric_record *record,
                     const struct hf_wire_message *m)
 {
-    return record != NULL && record->owner == f->self && record->version.epoch == m->version.epoch &&
-           !hf_record_loses(record, m);
+    return record != NULL && record->owner == f->self &&
+           record->version.epoch == m->version.epoch && !hf_record_loses(record, m);
 }
 
 /* The peer knows a newer version: we serve no longer, and what we executed is nobody's. */
