@@ -77,15 +77,6 @@ bool hf_external_asks(const struct hf_external_key *key)
            hf_external_now_ms(key->external) >= key->retry_ms;
 }
 
-/* What it leaves does not depend on what is there. */
-static bool overwrites(const struct hf_operation *operation)
-{
-    const unsigned looks =
-        HF_OPERATION_OLD_VALUE | HF_OPERATION_KEEP_DEADLINE | HF_OPERATION_KEEP_FLAGS;
-    bool whole = operation->kind == HF_OPERATION_SET || operation->kind == HF_OPERATION_RESTORE;
-    return whole && operation->when == HF_OPERATION_ALWAYS && !(operation->flags & looks);
-}
-
 /* Without an answer of the store: a copy, or that it was deleted here. */
 static bool is_held(const struct hf_external_key *key)
 {
@@ -104,7 +95,7 @@ static bool is_held(const struct hf_external_key *key)
  * taken for a new one. */
 static bool may_begin(const struct hf_operation *operation)
 {
-    return overwrites(operation) ||
+    return hf_operation_overwrites(operation) ||
            (operation->kind == HF_OPERATION_SET && operation->when == HF_OPERATION_IF_NEW &&
             !(operation->flags & HF_OPERATION_OLD_VALUE));
 }
@@ -301,7 +292,7 @@ static bool go_on(struct hf_external_key *key)
         free_call(call);
         return true;
     }
-    bool must_know = !overwrites(&call->operation) && !key->dirty;
+    bool must_know = !hf_operation_overwrites(&call->operation) && !key->dirty;
     if (must_know && call->known == HF_EXTERNAL_UNASKED) {
         if (asks && key->external->walking && !call->compared && has_copy(key)) {
             call->compared = true;

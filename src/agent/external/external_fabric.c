@@ -70,38 +70,11 @@ static void finish_status(struct call *call, enum hf_operation_status status)
 
 /* ---- what operations need ---- */
 
-static bool overwrites(const struct hf_operation *operation)
-{
-    const unsigned looks =
-        HF_OPERATION_OLD_VALUE | HF_OPERATION_KEEP_DEADLINE | HF_OPERATION_KEEP_FLAGS;
-    bool whole = operation->kind == HF_OPERATION_SET || operation->kind == HF_OPERATION_RESTORE;
-    return whole && operation->when == HF_OPERATION_ALWAYS && !(operation->flags & looks);
-}
-
 /* It may make the key, and looks at what is there. */
 static bool looks_first(const struct hf_operation *operation)
 {
-    switch ((enum hf_operation_kind)operation->kind) {
-    case HF_OPERATION_SET:
-    case HF_OPERATION_RESTORE:
-        return !overwrites(operation);
-    case HF_OPERATION_EXTEND:
-    case HF_OPERATION_ADD:
-        return operation->flags & HF_OPERATION_CREATE;
-    case HF_OPERATION_HASH_SET:
-    case HF_OPERATION_HASH_ADD:
-        return true;
-    case HF_OPERATION_GET:
-    case HF_OPERATION_DELETE:
-    case HF_OPERATION_EXPIRE:
-    case HF_OPERATION_HASH_GET:
-    case HF_OPERATION_HASH_ALL:
-    case HF_OPERATION_HASH_DELETE:
-    case HF_OPERATION_DUMP:
-    case HF_OPERATION_KINDS:
-        break;
-    }
-    return false;
+    bool whole = operation->kind == HF_OPERATION_SET || operation->kind == HF_OPERATION_RESTORE;
+    return whole ? !hf_operation_overwrites(operation) : hf_operation_creates(operation);
 }
 
 /* While the store is away. */
