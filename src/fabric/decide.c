@@ -273,8 +273,9 @@ static enum hf_decision decide_elsewhere(struct hf_fabric *f, struct hf_activity
                                          const struct hf_request *request)
 {
     if (record->owner == request->origin) { /* it does not serve, or it would not ask */
+        /* But it may have yielded to a home that is cut off now, and granted it further. */
         activity->yielded = hf_version_equal(record->version, request->version) &&
-                            request->state != HF_RECORD_POINTER;
+                            request->state != HF_RECORD_POINTER && hf_membership_sure(f);
         activity->denied = !activity->yielded;
         return HF_DECISION_AGAIN;
     }
