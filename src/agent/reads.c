@@ -1,20 +1,12 @@
 #include "agent/reads.h"
 
-static unsigned find(const struct hf_reads *reads, uint64_t id_hash)
+/* Whether the connection has asked for no other session so far. */
+static bool is_own(struct hf_reads *reads, uint64_t id_hash)
 {
-    unsigned i = 0;
-    while (i < HF_READS_MAX && (reads->last[i].until_ms == 0 || reads->last[i].id_hash != id_hash))
-        i++;
-    return i;
-}
-
-static unsigned oldest(const struct hf_reads *reads)
-{
-    unsigned found = 0;
-    for (unsigned i = 1; i < HF_READS_MAX; i++)
-        if (reads->last[i].until_ms < reads->last[found].until_ms)
-            found = i;
-    return found;
+    reads->shared |= reads->seen && reads->id_hash != id_hash;
+    reads->seen = true;
+    reads->id_hash = id_hash;
+    return !reads->shared;
 }
 
 static bool reads_session(const struct hf_operation *operation)
@@ -30,21 +22,14 @@ void hf_reads_note(struct hf_reads *reads, const struct hf_operation *operation,
     bool reading = reads_session(operation), ok = result->status == HF_OPERATION_OK;
     bool alive = reading && ok;
     bool over = (!reading && ok) || result->status == HF_OPERATION_MISSING;
-    unsigned place = find(reads, operation->key.id_hash);
-    if (operation->key.satellite || (!alive && !over))
+    if (!is_own(reads, operation->key.id_hash) || operation->key.satellite || (!alive && !over))
         return;
-    if (alive && place == HF_READS_MAX)
-        place = oldest(reads);
-    if (place == HF_READS_MAX)
-        return;
-    reads->last[place].id_hash = operation->key.id_hash;
-    reads->last[place].until_ms = alive ? now_ms + HF_READS_MS : 0;
+    reads->until_ms = alive ? now_ms + HF_READS_MS : 0;
 }
 
 bool hf_reads_late(const struct hf_reads *reads, const struct hf_operation *operation,
                    uint64_t now_ms)
 {
-    unsigned place = find(reads, operation->key.id_hash);
-    return place < HF_READS_MAX && reads->last[place].until_ms > now_ms &&
+    return reads->id_hash == operation->key.id_hash && !reads->shared && reads->until_ms > now_ms &&
            operation->when != HF_OPERATION_IF_NEW;
 }

@@ -67,6 +67,24 @@ static void a_request_that_began_before_the_logout_brings_nothing_back(void **st
     reads = NULL;
 }
 
+/* It has asked for two sessions: who writes on it may have seen the delete on another. */
+static void a_connection_of_a_pool_loses_no_write(void **state)
+{
+    struct asked asked;
+    struct hf_reads pooled = {0};
+    struct hf_operation anew = hf_replicated_testing_setting("anew");
+    hf_replicated_testing_set(0, "2", "value");
+    reads = &pooled;
+    hf_replicated_testing_get_is(0, "3", NULL);
+    hf_replicated_testing_get_is(0, "2", "value");
+    reads = NULL;
+    assert_int_equal(hf_replicated_testing_ask(&asked, 1, "2", &deleting), HF_OPERATION_OK);
+    reads = &pooled;
+    assert_int_equal(hf_replicated_testing_ask(&asked, 0, "2", &anew), HF_OPERATION_OK);
+    reads = NULL;
+    hf_replicated_testing_get_is(2, "2", "anew");
+}
+
 /* A lock must not make a session that is over anew, for the late write behind it. */
 static void a_lock_does_not_pass_a_strict_tombstone(void **state)
 {
@@ -282,6 +300,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         CLUSTER_TEST(a_deleted_session_is_a_miss_everywhere),
         CLUSTER_TEST(a_request_that_began_before_the_logout_brings_nothing_back),
+        CLUSTER_TEST(a_connection_of_a_pool_loses_no_write),
         CLUSTER_TEST(a_lock_does_not_pass_a_strict_tombstone),
         CLUSTER_TEST(a_lock_outlives_no_session_and_no_session_a_lock),
         CLUSTER_TEST(a_lock_lasts_as_long_as_its_connection),

@@ -1,4 +1,5 @@
 """The agent before a real Redis: what stands in the store, and what happens while it is away."""
+import json
 import random
 import signal
 

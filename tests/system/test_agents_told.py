@@ -129,7 +129,7 @@ def test_all_drained_servers_keep_what_they_own(proxy, servers):
     for server in servers:
         poll(lambda: server.status()["replication"]["drains"], DRAIN_SECONDS, "the agent knows")
     join(*crowd(users, visits))
-    assert sum(server.owned() for server in servers) == USERS
+    poll(lambda: sum(server.owned() for server in servers) == USERS, DRAIN_SECONDS, "each is owned once")
     assert counted(servers, "unsure") == 0
 
 
