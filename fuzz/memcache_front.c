@@ -2,7 +2,7 @@
  * and done at once, or in pieces and with calls that wait, gives the same calls and the same
  * answers, and ends the connection at the same place. Input: a byte that chooses the pieces, then
  * what the client sends. */
-#include "agent/memcache_fake.h"
+#include "agent/memcache/memcache_fake.h"
 #include "fuzz.h"
 
 static void run_whole(struct hf_connection *connection, const uint8_t *bytes, size_t size)

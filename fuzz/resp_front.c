@@ -1,6 +1,6 @@
 /* Bytes of a client through the whole front end, onto a real store: twice, with sessions at hand
  * and with each operation waiting. What is answered must be the same, and well-formed replies. */
-#include "agent/resp_testing.h"
+#include "agent/redis/resp_testing.h"
 #include "fuzz.h"
 
 enum { STORE_MEMORY = 4 << 20, ANSWER_MAX = 1 << 20, STEPS_MAX = 200 };

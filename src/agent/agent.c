@@ -1,5 +1,5 @@
 #include "agent/agent.h"
-#include "agent/external_side.h"
+#include "agent/external/external_side.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"

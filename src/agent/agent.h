@@ -3,7 +3,7 @@
  * Threads: the loop's, but for hf_agent_counters. Layer: agent. */
 #pragma once
 #include "agent/counters.h"
-#include "agent/external_counters.h"
+#include "agent/external/external_counters.h"
 #include "config/agent.h"
 
 enum {

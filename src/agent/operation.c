@@ -52,6 +52,39 @@ struct hf_operation_result hf_operation_failed(enum hf_operation_status status)
                                         .deadline_ms = HF_DEADLINE_NEVER};
 }
 
+bool hf_operation_creates(const struct hf_operation *operation)
+{
+    switch ((enum hf_operation_kind)operation->kind) {
+    case HF_OPERATION_SET:
+        return operation->when == HF_OPERATION_ALWAYS || operation->when == HF_OPERATION_IF_NEW;
+    case HF_OPERATION_EXTEND:
+    case HF_OPERATION_ADD:
+        return operation->flags & HF_OPERATION_CREATE;
+    case HF_OPERATION_HASH_SET:
+    case HF_OPERATION_HASH_ADD:
+    case HF_OPERATION_RESTORE:
+        return true;
+    case HF_OPERATION_GET:
+    case HF_OPERATION_DELETE:
+    case HF_OPERATION_EXPIRE:
+    case HF_OPERATION_HASH_GET:
+    case HF_OPERATION_HASH_ALL:
+    case HF_OPERATION_HASH_DELETE:
+    case HF_OPERATION_DUMP:
+    case HF_OPERATION_KINDS:
+        break;
+    }
+    return false;
+}
+
+bool hf_operation_overwrites(const struct hf_operation *operation)
+{
+    const unsigned looks =
+        HF_OPERATION_OLD_VALUE | HF_OPERATION_KEEP_DEADLINE | HF_OPERATION_KEEP_FLAGS;
+    bool whole = operation->kind == HF_OPERATION_SET || operation->kind == HF_OPERATION_RESTORE;
+    return whole && operation->when == HF_OPERATION_ALWAYS && !(operation->flags & looks);
+}
+
 /* ---- fields of a result in the store; those in bytes: operation_wire.c ---- */
 
 static bool next_named(const struct hf_operation_fields *fields, struct hf_operation_cursor *cursor,

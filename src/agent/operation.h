@@ -194,6 +194,11 @@ void hf_operation_execute(const struct hf_operation_context *context,
 /* A result that is a status alone. */
 struct hf_operation_result hf_operation_failed(enum hf_operation_status status);
 
+/* Whether it may make a key that is not there. */
+bool hf_operation_creates(const struct hf_operation *operation);
+/* Whether what it leaves does not depend on what is there. */
+bool hf_operation_overwrites(const struct hf_operation *operation);
+
 /* ---- as bytes: for an owner on another machine ---- */
 
 /* Appends the encoding. It keeps counting past the end of writer->out: ask with room 0 first. */

@@ -253,31 +253,6 @@ static void complete(void *user, struct hf_fabric_op *op)
 
 /* ---- the backend ---- */
 
-static bool creates(const struct hf_operation *operation)
-{
-    switch ((enum hf_operation_kind)operation->kind) {
-    case HF_OPERATION_SET:
-        return operation->when == HF_OPERATION_ALWAYS || operation->when == HF_OPERATION_IF_NEW;
-    case HF_OPERATION_EXTEND:
-    case HF_OPERATION_ADD:
-        return operation->flags & HF_OPERATION_CREATE;
-    case HF_OPERATION_HASH_SET:
-    case HF_OPERATION_HASH_ADD:
-    case HF_OPERATION_RESTORE:
-        return true;
-    case HF_OPERATION_GET:
-    case HF_OPERATION_DELETE:
-    case HF_OPERATION_EXPIRE:
-    case HF_OPERATION_HASH_GET:
-    case HF_OPERATION_HASH_ALL:
-    case HF_OPERATION_HASH_DELETE:
-    case HF_OPERATION_DUMP:
-    case HF_OPERATION_KINDS:
-        break;
-    }
-    return false;
-}
-
 /* Where ids are used again, what makes a session makes it over a tombstone too, unless it belongs
  * to a request that had read the session before. Beside the session itself only a lock does (SET
  * NX): a late note about a session that is over is dropped. */
@@ -296,7 +271,7 @@ static uint8_t flags_of(const struct hf_operation *operation)
     bool adopts = operation->flags & HF_OPERATION_ADOPTS;
     if (!hf_operation_writes(operation) && !adopts)
         flags |= HF_FABRIC_READS;
-    if (creates(operation) || adopts)
+    if (hf_operation_creates(operation) || adopts)
         flags |= HF_FABRIC_CREATES;
     if (passes_tomb(operation))
         flags |= HF_FABRIC_OVER_TOMB;

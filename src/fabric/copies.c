@@ -244,6 +244,14 @@ static struct hf_fabric_need *find_need(struct hf_peer *p, unsigned lane, uint64
     return NULL;
 }
 
+/* What the peer knows is what we did to the record afterwards: it went by what was to be told. */
+static bool is_ours(const struct hf_fabric *f, const struct hf_fabric_record *record,
+                    const struct hf_wire_message *m)
+{
+    return record != NULL && record->owner == f->self &&
+           record->version.epoch == m->version.epoch && !hf_record_loses(record, m);
+}
+
 /* The peer knows a newer version: we serve no longer, and what we executed is nobody's. */
 static void superseded(struct hf_fabric *f, struct hf_fabric_record *record,
                        const struct hf_wire_message *m, struct hf_fabric_need *need)
@@ -256,7 +264,8 @@ static void superseded(struct hf_fabric *f, struct hf_fabric_record *record,
         return;
     /* Only a session that began after a delete, or another delete, wins over one; and whoever let
      * it begin knew of the delete. */
-    if (need->op->flags & HF_OP_RELEASE || need->op->yielded || need->op->deletes)
+    if (need->op->flags & HF_OP_RELEASE || need->op->yielded || need->op->deletes ||
+        is_ours(f, record, m))
         confirm(f, need);
     else
         hf_copies_finish(f, need->op, HF_FABRIC_UNSURE);

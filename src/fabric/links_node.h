@@ -3,7 +3,7 @@
  * Threads: one. Layer: fabric. */
 #pragma once
 #include "base/test.h"
-#include "fabric/link.h"
+#include "fabric/links/link.h"
 
 enum {
     HF_LINKS_NODE_COUNT = 5,

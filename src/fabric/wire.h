@@ -63,7 +63,7 @@ const char *hf_wire_name(unsigned type);
 /* The frame's size when encoded. */
 size_t hf_wire_size(const struct hf_wire_message *message);
 /* Writes the frame into out[size]; answers its size, 0 when it does not fit. The length of a frame
- * may exceed HF_WIRE_FRAME_MAX here: such frames travel as chunks (fabric/queue.h). */
+ * may exceed HF_WIRE_FRAME_MAX here: such frames travel as chunks (fabric/links/queue.c). */
 size_t hf_wire_encode(const struct hf_wire_message *message, char *out, size_t size);
 
 enum hf_wire_verdict {

@@ -36,7 +36,7 @@ NOUNS = {
     "src/net/conn.h": {"connect"},
     "src/net/listener.h": {"listen"},
     "src/base/metrics.h": {"count"},
-    "src/agent/resp_client.h": {"resp_go", "resp_prepare"},
+    "src/agent/redis/resp_client.h": {"resp_go", "resp_prepare"},
 }
 
 
