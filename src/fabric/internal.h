@@ -14,7 +14,10 @@ enum {
     HF_FABRIC_SURVEY_WORK = 200 * 1000, /* of a tick: records times nodes and BASE; 1 to 2 ms */
     HF_FABRIC_SURVEY_BASE = 40,         /* what a record costs beside its rank, in nodes */
     HF_FABRIC_SYNC_BUSY_MS = 200,       /* who compares says so that often */
-    HF_FABRIC_ADOPTED = 512,            /* orphans adopted in a tick */
+    HF_FABRIC_ADOPTED = 512,            /* orphans adopted in a tick, */
+    HF_FABRIC_ADOPTED_MIN = 16,         /* so many even while a peer's queue is crowded: */
+    HF_FABRIC_CROWDED = 256 * 1024,     /* by bytes that wait for it, */
+    HF_FABRIC_COPIES = 512,             /* or by copies that it did not acknowledge yet */
     HF_FABRIC_NODE_QUIET_MS = 2,        /* times nodes: without a change before all is compared, */
     HF_FABRIC_QUIET_MS_MAX = 1000,      /* or changes go on for that long */
     HF_FABRIC_SYNC_RETRY_MS = 500,      /* a resync without progress begins anew */
@@ -280,6 +283,8 @@ void hf_fabric_end_event(struct hf_fabric *f);
 void hf_queue_init(struct hf_queue *queue);
 void hf_queue_fini(struct hf_queue *queue);
 size_t hf_queue_size(const struct hf_queue *queue);
+/* So much waits for some peer that what nobody waits for had better come later. */
+bool hf_queue_crowded(const struct hf_fabric *f);
 /* False: not sent (no link, or too much waits). */
 bool hf_queue_send(struct hf_fabric *f, unsigned peer, struct hf_wire_message *m);
 size_t hf_queue_pull(struct hf_queue *queue, char *out, size_t size);

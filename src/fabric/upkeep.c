@@ -107,6 +107,13 @@ static bool adopt_one(struct hf_fabric *f, struct hf_fabric_record *record)
     return true;
 }
 
+/* Faster than a peer takes the copies, they would stand before all a client waits for, before the
+ * heartbeats, and in the end find no room. Some go always: clients may keep a queue crowded. */
+static bool enough(const struct hf_fabric *f, unsigned copied, unsigned copied_max)
+{
+    return copied >= copied_max || (copied >= HF_FABRIC_ADOPTED_MIN && hf_queue_crowded(f));
+}
+
 /* Once every live node has told what it holds: what nobody owns becomes its home's. */
 void hf_upkeep_adopt(struct hf_fabric *f)
 {
@@ -116,33 +123,38 @@ void hf_upkeep_adopt(struct hf_fabric *f)
         return;
     if (f->adopt_cursor == 0)
         f->adopt_again = false;
-    for (unsigned i = 0; i < HF_FABRIC_SCAN && adopted < HF_FABRIC_ADOPTED; i++) {
+    for (unsigned i = 0; i < HF_FABRIC_SCAN; i++) {
         struct hf_fabric_record *record = f->store.next(f->store.user, &f->adopt_cursor);
         if (record == NULL) {
             f->adopting = f->adopt_again;
             return;
         }
-        adopted += adopt_one(f, record);
+        if (adopt_one(f, record) && enough(f, ++adopted, HF_FABRIC_ADOPTED))
+            return;
     }
 }
 
-static void hand_over_one(struct hf_fabric *f, struct hf_fabric_record *record)
+/* True when the record is another's now. */
+static bool hand_over_one(struct hf_fabric *f, struct hf_fabric_record *record)
 {
     struct hf_slice none = {0};
     uint64_t hash = hf_rank_hash(f->store.id(f->store.user, record));
     int home = hf_membership_home(f, hash);
     if (!hf_record_owned(f, record) || home < 0)
-        return;
-    if (hf_copies_replicate(f, record, (unsigned)home, HF_WIRE_HANDOFF, record->version, none))
+        return false;
+    if (hf_copies_replicate(f, record, (unsigned)home, HF_WIRE_HANDOFF, record->version, none)) {
         record->state = HF_RECORD_BACKUP;
-    else
-        f->left_behind = true; /* the queue is full: once more */
+        return true;
+    }
+    f->left_behind = true; /* the queue is full: once more */
+    return false;
 }
 
 void hf_upkeep_hand_over(struct hf_fabric *f)
 {
     if (f->status != HF_PEER_LEAVING || f->handed_over)
         return;
+    unsigned handed = 0;
     if (f->leave_cursor == 0)
         f->left_behind = false;
     for (unsigned i = 0; i < HF_FABRIC_SCAN; i++) {
@@ -151,6 +163,7 @@ void hf_upkeep_hand_over(struct hf_fabric *f)
             f->handed_over = !f->left_behind;
             return;
         }
-        hand_over_one(f, record);
+        if (hand_over_one(f, record) && enough(f, ++handed, HF_FABRIC_SCAN))
+            return;
     }
 }

@@ -228,7 +228,7 @@ void hf_store_scan(const struct hf_store *store, uint64_t *cursor, const struct 
 
 /* ---- one by one: a cursor is a bucket, and what it has been walked up to ---- */
 
-enum { MARK_BITS = 36 };
+enum { MARK_BITS = 36, AHEAD = 8 };
 _Static_assert(HF_SHARD_RECORDS_MAX <= 1 << (64 - MARK_BITS), "a bucket's number fits");
 
 /* Orders the records of a chain, which itself changes its order: the bits of the hash that name no
@@ -263,6 +263,14 @@ static struct hf_record *next_in_bucket(const struct hf_store *store, uint64_t n
     return best;
 }
 
+/* Records lie anywhere: who walks through all would wait for memory at each. */
+static void expect(const struct hf_store *store, uint64_t number)
+{
+    uint32_t at = number < store->bucket_count ? hf_index_bucket(store, number) : 0;
+    if (at != 0)
+        __builtin_prefetch(hf_shard_record(store, at));
+}
+
 bool hf_store_next(const struct hf_store *store, uint64_t *cursor, uint64_t now_ms,
                    struct hf_store_record *ret_record)
 {
@@ -270,6 +278,7 @@ bool hf_store_next(const struct hf_store *store, uint64_t *cursor, uint64_t now_
     uint64_t mark = *cursor & ((UINT64_C(1) << MARK_BITS) - 1);
     for (uint64_t number = *cursor >> MARK_BITS; number < store->bucket_count; number++) {
         uint64_t hash = 0;
+        expect(store, number + AHEAD);
         struct hf_record *record = next_in_bucket(store, number, &mark, now_ms, &hash);
         if (record == NULL)
             continue;

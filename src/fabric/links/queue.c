@@ -30,6 +30,24 @@ size_t hf_queue_size(const struct hf_queue *queue)
     return hf_bytes_size(&queue->brief) + queue->bulk_size;
 }
 
+/* Of a change that the peer has not acknowledged it may ask for the whole. */
+static bool is_crowded(const struct hf_peer *p)
+{
+    uint64_t under_way = 0;
+    for (unsigned lane = 0; lane < HF_WIRE_LANES; lane++)
+        under_way += p->sent[lane] - p->acked[lane];
+    return p->linked &&
+           (under_way > HF_FABRIC_COPIES || hf_queue_size(&p->queue) > HF_FABRIC_CROWDED);
+}
+
+bool hf_queue_crowded(const struct hf_fabric *f)
+{
+    for (unsigned i = 0; i < f->rank->count; i++)
+        if (is_crowded(&f->peers[i]))
+            return true;
+    return false;
+}
+
 /* Long messages, and those about a record that has one waiting: they must not overtake it. */
 static bool goes_bulk(const struct hf_queue *queue, const struct hf_wire_message *m, size_t size)
 {
