@@ -55,9 +55,21 @@ static bool encode_result(const struct hf_operation_result *result, uint64_t now
     return true;
 }
 
+/* A life that ended on the way ends by its time, one ms after it began. Given as one of the past it
+ * would be a delete: with a tombstone that keeps what is written next from being kept. */
+static const struct hf_operation *operation_of(struct pending *pending, uint64_t now_ms)
+{
+    struct hf_operation *operation = &pending->call->operation;
+    bool was_due =
+        hf_deadline_due(operation->deadline_ms, pending->end_ms - HF_REPLICATED_PATIENCE_MS);
+    if (!was_due && hf_deadline_due(operation->deadline_ms, now_ms))
+        operation->deadline_ms = now_ms + 1;
+    return operation;
+}
+
 static bool encode_operation(struct pending *pending, uint64_t now_ms)
 {
-    const struct hf_operation *operation = &pending->call->operation;
+    const struct hf_operation *operation = operation_of(pending, now_ms);
     struct hf_writer writer = hf_writer(NULL, 0);
     hf_operation_encode(operation, now_ms, &writer);
     if (hf_bytes_renew(&pending->request, writer.size) == NULL)
@@ -130,9 +142,10 @@ static void execute(void *user, struct hf_fabric_op *op, const struct hf_store_w
         run_encoded(replicated, op, write, &result, done);
         return;
     }
+    const struct hf_operation *operation = operation_of(pending, write->now_ms);
     pending->executed = true;
-    run(replicated, &pending->call->operation, write, &pending->result, done);
-    tell_change(replicated, op, &pending->call->operation, done);
+    run(replicated, operation, write, &pending->result, done);
+    tell_change(replicated, op, operation, done);
 }
 
 static void owned(void *user, struct hf_slice id, uint64_t id_hash)
