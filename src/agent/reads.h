@@ -1,17 +1,16 @@
-/* Whether a connection has read its session and found it alive: the write with which such a request
- * ends is a late one when the session was deleted meanwhile, and is dropped, also where ids may be
- * used again. A connection that saw the miss, or deleted the session itself, begins a new one.
- * That holds where a request has a connection of its own, as PHP's. One that has asked for two
- * sessions belongs to a pool: what it read says nothing about who writes on it, who may have seen
- * the delete on another. Threads: the loop's. Layer: agent. */
+/* Whether a request has read its session and found it alive: the write with which it ends is a late
+ * one when the session was deleted meanwhile, and is dropped, also where ids may be used again.
+ * Known of a connection that does what PHP's does: it reads a session and then writes it, and that
+ * is all. Whatever asks for more belongs to a pool: what it read says nothing about who writes on
+ * it, who may have seen the delete on another. Threads: the loop's. Layer: agent. */
 #pragma once
 #include "agent/operation.h"
 
 enum { HF_READS_MS = 2 * 60 * 1000 }; /* no request is expected to last longer */
 
 struct hf_reads {               /* zeroed = none */
-    uint64_t id_hash, until_ms; /* the session's; 0: it was not found alive, or that was used */
-    bool seen, shared;          /* it has asked for a session; for several: nothing counts */
+    uint64_t id_hash, until_ms; /* of the one read; 0: it was not the first, or found nothing */
+    bool seen;                  /* the connection has asked for a session before */
 };
 
 /* Looks at what came of an operation of the connection. */
