@@ -21,6 +21,7 @@ class RedisPair:
         self._start("app1")
         self._start("app2", "--replicaof", host, port)
         poll(lambda: b"state=online" in self.ask("app1", "INFO replication"), 15, "the replica is there", 0.05)
+        poll(self._copies, 15, "it takes what is written", 0.05)
         self.known["app1"] = self.store("app1")
         return self
 
@@ -37,6 +38,11 @@ class RedisPair:
             return re.search(rb"PONG|MASTERDOWN|LOADING", self.ask(name, "PING"))
         except OSError:
             return False
+
+    def _copies(self):
+        with Wire(self.store("app1")) as wire:
+            wire.ask("SET probe 1")
+            return wire.ask("WAIT 1 200") == b":1\r\n"
 
     def store(self, name):
         return str(self.folder / f"{name}.sock")

@@ -198,7 +198,8 @@ def test_agents_with_a_key_want_it_of_a_proxy_too(run_proxy, tmp_path):
         proxy.set_state(drained.name, "drain")
         poll(lambda: proxy.metric("holdfast_agents_tell_failures_total") > 0, 5, "it is not heard")
         assert "copy its peer_key_file to agents.key in state_dir" in proxy.stderr()
-        assert not drained.status()["replication"]["drains"] and drained.owned() > 0
+        poll(lambda: drained.owned() > 0, 5, "it owns what it serves")
+        assert not drained.status()["replication"]["drains"]
         copy = proxy.directory / "state" / "agents.key"
         copy.write_text(key.read_text())
         copy.chmod(0o600)
