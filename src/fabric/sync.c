@@ -98,7 +98,6 @@ void hf_sync_digest(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
     if (!s->comparing || s->their_view != m->view)
         s->heard_round = f->evicted.round;
     s->comparing = true;
-    s->wanted |= m->flags & HF_SYNC_TELL;
     s->their_view = m->view;
     s->wanted |= (m->flags & HF_SYNC_TELL) != 0;
     s->busy_ms = f->now_ms;
