@@ -40,6 +40,19 @@ static void submit_local(void *user, struct hf_sessions_call *call)
 
 /* ---- calls ---- */
 
+struct hf_store_key hf_sessions_match(const struct hf_sessions *sessions, struct hf_slice key,
+                                      struct hf_pattern_match *ret_match)
+{
+    hf_pattern_match(sessions->settings.patterns, key, ret_match);
+    return (struct hf_store_key){
+        .id = ret_match->id,
+        .id_hash = hf_store_hash(sessions->settings.hash_key, ret_match->id),
+        .prefix = ret_match->prefix,
+        .suffix = ret_match->suffix,
+        .satellite = ret_match->satellite,
+    };
+}
+
 /* How the table says what a key is, as the store wants it. */
 static bool fill_key(const struct hf_sessions *sessions, struct hf_slice text,
                      struct hf_operation *operation)
@@ -47,17 +60,11 @@ static bool fill_key(const struct hf_sessions *sessions, struct hf_slice text,
     struct hf_pattern_match match;
     if (text.size == 0)
         return false;
-    hf_pattern_match(sessions->settings.patterns, text, &match);
+    struct hf_store_key key = hf_sessions_match(sessions, text, &match);
     if (match.id.size > HF_STORE_ID_MAX || match.prefix.size > HF_STORE_AFFIX_MAX ||
         match.suffix.size > HF_STORE_AFFIX_MAX)
         return false;
-    operation->key = (struct hf_store_key){
-        .id = match.id,
-        .id_hash = hf_store_hash(sessions->settings.hash_key, match.id),
-        .prefix = match.prefix,
-        .suffix = match.suffix,
-        .satellite = match.satellite,
-    };
+    operation->key = key;
     operation->flags &= (uint16_t) ~(HF_OPERATION_STRICT | HF_OPERATION_LATE);
     if (match.tomb == HF_PATTERN_TOMB_STRICT)
         operation->flags |= HF_OPERATION_STRICT;
@@ -177,12 +184,6 @@ uint64_t hf_sessions_key_count(const struct hf_sessions *sessions)
     struct hf_store_stats stats;
     hf_store_stats(sessions->settings.store, &stats);
     return stats.keys;
-}
-
-void hf_sessions_match(const struct hf_sessions *sessions, struct hf_slice key,
-                       struct hf_pattern_match *ret_match)
-{
-    hf_pattern_match(sessions->settings.patterns, key, ret_match);
 }
 
 void hf_sessions_each_pattern(const struct hf_sessions *sessions, hf_pattern_visit_fn visit,

@@ -61,9 +61,9 @@ size_t hf_sessions_value_max(const struct hf_sessions *sessions);
 uint64_t hf_sessions_lock_lease_ms(const struct hf_sessions *sessions);
 uint64_t hf_sessions_lock_deadline_ms(const struct hf_sessions *sessions);
 
-/* Which session a key belongs to. */
-void hf_sessions_match(const struct hf_sessions *sessions, struct hf_slice key,
-                       struct hf_pattern_match *ret_match);
+/* Which session a key belongs to: the key as the store takes it, and what its pattern says. */
+struct hf_store_key hf_sessions_match(const struct hf_sessions *sessions, struct hf_slice key,
+                                      struct hf_pattern_match *ret_match);
 
 /* What can stand around an id in a key's text, pattern by pattern. */
 void hf_sessions_each_pattern(const struct hf_sessions *sessions, hf_pattern_visit_fn visit,

@@ -204,13 +204,7 @@ static void visit(void *user, struct hf_slice text, enum hf_store_kind kind)
     struct hf_pattern_match match;
     struct hf_external *external = walk->external;
     (void)kind;
-    hf_sessions_match(external->sessions, text, &match);
-    const struct hf_store_key parts = {.id = match.id,
-                                       .id_hash =
-                                           hf_store_hash(external->settings.hash_key, match.id),
-                                       .prefix = match.prefix,
-                                       .suffix = match.suffix,
-                                       .satellite = match.satellite};
+    const struct hf_store_key parts = hf_sessions_match(external->sessions, text, &match);
     struct hf_external_key *key =
         hf_external_key_get(external, text, &parts, match.tomb == HF_PATTERN_TOMB_STRICT);
     if (key != NULL && !key->dirty && hf_list_empty(&key->node))

@@ -35,12 +35,7 @@ void hf_external_delete_siblings(struct hf_external_key *key,
         struct hf_slice text = hf_slice(siblings->texts[i], siblings->sizes[i]);
         struct hf_pattern_match match;
         struct hf_store_value value;
-        hf_sessions_match(external->sessions, text, &match);
-        const struct hf_store_key parts = {.id = match.id,
-                                           .id_hash = key->key.id_hash,
-                                           .prefix = match.prefix,
-                                           .suffix = match.suffix,
-                                           .satellite = match.satellite};
+        const struct hf_store_key parts = hf_sessions_match(external->sessions, text, &match);
         struct hf_external_key *other = hf_external_key_get(external, text, &parts, key->strict);
         if (other == NULL)
             continue;

@@ -198,13 +198,7 @@ static void visit(void *user, struct hf_slice text, enum hf_store_kind kind)
     struct hf_outbox *outbox = user;
     struct hf_pattern_match match;
     (void)kind;
-    hf_sessions_match(outbox->settings.sessions, text, &match);
-    const struct hf_store_key parts = {.id = match.id,
-                                       .id_hash =
-                                           hf_store_hash(outbox->settings.hash_key, match.id),
-                                       .prefix = match.prefix,
-                                       .suffix = match.suffix,
-                                       .satellite = match.satellite};
+    const struct hf_store_key parts = hf_sessions_match(outbox->settings.sessions, text, &match);
     struct hf_outbox_key *key = hf_outbox_get(outbox, &parts);
     if (key == NULL || key->dirty || key->step != HF_OUTBOX_WAITING)
         return;
