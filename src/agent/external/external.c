@@ -1,6 +1,5 @@
 #include "agent/external/external_internal.h"
 #include "base/assert.h"
-#include "base/clock.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -30,7 +29,8 @@ static void complete(struct hf_external_key *key, const struct hf_operation_resu
     hf_list_remove(&call->node);
     if (asked != NULL) {
         uint64_t now_ms = hf_external_now_ms(key->external);
-        hf_sessions_set_time(asked->sessions, now_ms, hf_clock_wall_ms());
+        hf_sessions_set_time(asked->sessions, now_ms,
+                             hf_loop_wall_ms(key->external->settings.loop));
         hf_sessions_complete(asked, result);
     }
     free_call(call);

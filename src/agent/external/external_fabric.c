@@ -1,6 +1,5 @@
 #include "agent/external/external_fabric.h"
 #include "base/assert.h"
-#include "base/clock.h"
 #include "base/list.h"
 #include "base/slab.h"
 #include "store/blob.h"
@@ -248,7 +247,8 @@ static void loaded(struct hf_remote_call *remote_call, struct hf_remote_result *
         return;
     }
     const struct hf_outbox_settings *settings = &call->fabric->settings.outbox;
-    hf_sessions_set_time(call->asked->sessions, hf_loop_now_ms(settings->loop), hf_clock_wall_ms());
+    hf_sessions_set_time(call->asked->sessions, hf_loop_now_ms(settings->loop),
+                         hf_loop_wall_ms(settings->loop));
     switch ((enum hf_remote_status)result->status) {
     case HF_REMOTE_OK:
         adopt(call, result);

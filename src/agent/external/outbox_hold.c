@@ -2,7 +2,6 @@
  * operation is owned by the fabric until it is finished, and then waits here. */
 #include "agent/external/outbox_internal.h"
 #include "base/assert.h"
-#include "base/clock.h"
 #include <stdlib.h>
 
 static void free_ticket(struct hf_outbox_ticket *ticket)
@@ -43,7 +42,7 @@ static void let_go(struct hf_outbox *outbox, struct hf_outbox_ticket *ticket)
     }
     free_ticket(ticket);
     hf_replicated_set_time(outbox->settings.replicated, now_ms);
-    hf_sessions_set_time(outbox->settings.sessions, now_ms, hf_clock_wall_ms());
+    hf_sessions_set_time(outbox->settings.sessions, now_ms, hf_loop_wall_ms(outbox->settings.loop));
     hf_replicated_resume(outbox->settings.replicated, op);
 }
 

@@ -92,7 +92,7 @@ static void check(struct hf_outbox_key *key)
     key->check.backend = &outbox->inner;
     key->check.operation = (struct hf_operation){
         .kind = HF_OPERATION_GET, .flags = HF_OPERATION_NO_VALUE, .key = key->key};
-    hf_sessions_set_time(outbox->settings.sessions, now_ms, hf_clock_wall_ms());
+    hf_sessions_set_time(outbox->settings.sessions, now_ms, hf_loop_wall_ms(outbox->settings.loop));
     outbox->inner.submit(outbox->inner.user, &key->check);
 }
 
