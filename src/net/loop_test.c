@@ -400,7 +400,7 @@ static void a_stop_of_the_process_is_noticed(void **state)
     run();
     assert_int_equal(hf_loop_woke_ms(loop), 0);
     hf_timer_set(hf_loop_timers(loop), &timer, hf_loop_now_ms(loop) + 1);
-    poll(NULL, 0, HF_LOOP_STOPPED_MS + 10); /* no turn while one is due */
+    poll(NULL, 0, HF_LOOP_STOPPED_MS + 100); /* no turn while one is due */
     run();
     assert_int_equal(hf_loop_woke_ms(loop), hf_loop_now_ms(loop));
 }
