@@ -68,6 +68,14 @@ unsigned hf_rank_lease_ms(unsigned nodes)
     return lease_ms < MOST_MS ? lease_ms : MOST_MS;
 }
 
+bool hf_rank_any(const uint64_t set[HF_RANK_WORDS])
+{
+    uint64_t some = 0;
+    for (unsigned word = 0; word < HF_RANK_WORDS; word++)
+        some |= set[word];
+    return some != 0;
+}
+
 uint64_t hf_rank_score(const struct hf_rank *rank, unsigned node, uint64_t id_hash)
 {
     return hf_hash_mix(rank->hashes[node], id_hash);

@@ -31,6 +31,8 @@ uint64_t hf_rank_hash(struct hf_slice id);
 /* How long such nodes promise not to take each other for dead, in ms: a second of up to 32, and as
  * much longer as there are more of them, two at most. */
 unsigned hf_rank_lease_ms(unsigned nodes);
+/* Whether a set of nodes has any. */
+bool hf_rank_any(const uint64_t set[HF_RANK_WORDS]);
 /* The node with the higher one stands before. */
 uint64_t hf_rank_score(const struct hf_rank *rank, unsigned node, uint64_t id_hash);
 

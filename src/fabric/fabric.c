@@ -177,7 +177,8 @@ void hf_fabric_link_up(struct hf_fabric *f, unsigned peer, uint64_t now_ms)
     REQUIRE(peer < f->rank->count && peer != f->self);
     reset_link(f, peer);
     f->peers[peer].linked = true;
-    hf_sync_wanted(f); /* what was lost with the link may be found at any third node */
+    if (hf_membership_alive(f, peer))
+        hf_sync_wanted(f); /* what was lost with the link may be found at any third node */
     hf_membership_beat(f, peer);
     hf_home_reconsider(f);
     hf_copies_resend(f);

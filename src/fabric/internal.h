@@ -23,6 +23,7 @@ enum {
     HF_FABRIC_SYNC_RETRY_MS = 500,      /* a resync without progress begins anew */
     HF_FABRIC_SYNC_AGAIN_MS = 1000,     /* and a finished one is repeated after that, */
     HF_FABRIC_SYNC_AGAINS = 2,    /* so often: the two may have seen a change at different times */
+    HF_FABRIC_SYNC_RELISTED = 500, /* records that are listed again; of more the sums are compared */
     HF_FABRIC_RELEASED_MS = 5000, /* a released copy leaves a pointer for this long */
     HF_FABRIC_RETRY_MS = 5,       /* until a request that was sent away is repeated */
     HF_FABRIC_DIRTY = 1024,       /* chains of operations that wait for acknowledgements */
@@ -57,7 +58,9 @@ enum hf_nack_flag { HF_NACK_STALE = 1, HF_NACK_BULK = 2, HF_NACK_FULL = 4 };
 /* Flags beside those of enum hf_fabric_flag: of a REQUEST whose owner, as the home told, serves it
  * no longer; of operations of our own making. */
 enum { HF_OP_REFUSED = 32, HF_OP_RELEASE = 64, HF_OP_REMOTE = 128 };
-enum hf_sync_flag { HF_SYNC_LAST = 1, HF_SYNC_TELL = 2 }; /* TELL: in DIGEST, tell me yours too */
+/* LAST: of the lists in VERSIONS; CHANGES: what a change concerns, after what was told under the view
+ * NUMBER; TELL: in DIGEST, tell me yours too. */
+enum hf_sync_flag { HF_SYNC_LAST = 1, HF_SYNC_TELL = 2, HF_SYNC_CHANGES = 4 };
 
 struct hf_queue_bulk { /* a message longer than a chunk, or behind one of the same record */
     struct hf_list node;
@@ -78,14 +81,19 @@ enum hf_sync_step { HF_SYNC_IDLE, HF_SYNC_SUMMING, HF_SYNC_ASKED, HF_SYNC_LISTIN
 struct hf_sync { /* both directions of one pair */
     /* Telling: what we hold, to the peer. */
     bool wanted;
-    bool asks; /* the peer is to tell us in turn */
+    bool whole; /* all of it, not only what has changed */
+    bool asks;  /* the peer is to tell us in turn */
     unsigned agains;
     uint64_t again_ms;
     enum hf_sync_step step;
+    bool tells_whole;
     uint64_t view, progress_ms;
+    uint64_t base;               /* under this view the last telling ended; 0: none stands */
+    uint64_t lost[HF_RANK_WORDS]; /* nodes of that view, or since, that stand no more */
+    uint32_t listed;             /* entries of this telling */
     uint8_t different[HF_FABRIC_BUCKETS / 8];
     /* Being told. */
-    bool comparing, last_list;
+    bool comparing, last_list, hears_whole;
     uint64_t their_view, busy_ms;
     uint64_t *theirs; /* owned [BUCKETS]; allocated on first use, as the sums */
     /* What the walk that is under way does for the peer. */
@@ -109,6 +117,8 @@ struct hf_peer {
     uint8_t claims;              /* the status it told last */
     uint8_t settings;            /* likewise: of HF_PEER_SETTINGS */
     uint64_t incarnation, ready_incarnation;
+    uint8_t stood; /* its status when all were last told of a change, */
+    uint64_t stood_incarnation;
     uint64_t view;                 /* as it told last */
     uint64_t heard_ms, counted_ms; /* last heartbeat; last one that counted us */
     uint64_t lease_ms, echo_ms, beat_ms;
@@ -191,9 +201,11 @@ struct hf_evicted { /* buckets of which the store dropped records for room */
 
 struct hf_survey {      /* a walk over the store for all peers that wait for it */
     bool walking, full; /* full: somebody's list is, and is to be sent */
+    bool whole;         /* some peer wants all that concerns it, or the sums of that; else */
+    uint64_t lost[HF_RANK_WORDS]; /* only what one of these nodes had to do with */
     uint64_t cursor, view;
     uint64_t began_ms, rest_ms; /* the walk began then; none begins before */
-    unsigned left;              /* records it may still look at before the next tick */
+    int left;                   /* work that it may still do before the next tick */
 };
 
 struct hf_fabric {
@@ -261,6 +273,10 @@ void hf_membership_leases_changed(struct hf_fabric *f);
 int hf_membership_home(const struct hf_fabric *f, uint64_t hash);
 unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
                                uint8_t ret_targets[HF_FABRIC_TARGETS_MAX]);
+/* Whether one of the nodes, of which none stands any more, was the owner, the home or a backup, or
+ * may have been: without it others are. Costs a few scores, not a rank. */
+bool hf_membership_concerned(const struct hf_fabric *f, uint64_t hash, unsigned owner,
+                             const uint64_t lost[HF_RANK_WORDS]);
 bool hf_membership_holds(const struct hf_fabric *f, uint64_t hash, unsigned owner, unsigned node);
 void hf_membership_changed(struct hf_fabric *f);
 /* Does what a change asks for, once the event that brought it has been handled. */
@@ -504,9 +520,13 @@ void hf_sync_different(struct hf_fabric *f, unsigned peer, const struct hf_wire_
 bool hf_sync_versions(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 void hf_sync_pull(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 void hf_sync_pulled(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
-/* Who lives has changed: with whoever does, all is compared. */
+/* Who lives has changed: whoever does is told what follows from it. */
+void hf_sync_changed(struct hf_fabric *f);
+/* These nodes are gone, or are no more what they were: what they had to do with concerns others. */
+void hf_sync_lost(struct hf_fabric *f, const uint64_t lost[HF_RANK_WORDS]);
+/* With all who live, all is compared. */
 void hf_sync_wanted(struct hf_fabric *f);
-/* What we hold is told to the peer within a second or so. */
+/* What we hold is told to the peer within a second or so, all of it. */
 void hf_sync_again(struct hf_fabric *f, unsigned peer);
 /* Likewise, and the peer tells what it holds. */
 void hf_sync_ask(struct hf_fabric *f, unsigned peer);
@@ -515,6 +535,8 @@ void hf_sync_tick(struct hf_fabric *f);
 
 /* The walk has the sums of what we hold: for our digest, or to be compared with the peer's. */
 void hf_sync_summed(struct hf_fabric *f, unsigned peer);
+/* What the walk has listed for the peer is sent. */
+void hf_sync_list(struct hf_fabric *f, unsigned peer, bool last);
 void hf_sync_compared(struct hf_fabric *f, unsigned peer);
 
 /* survey.c */

@@ -119,14 +119,6 @@ static unsigned joining_targets(const struct hf_fabric *f, uint64_t hash, unsign
     return count;
 }
 
-static bool any(const uint64_t set[HF_RANK_WORDS])
-{
-    uint64_t some = 0;
-    for (unsigned word = 0; word < HF_RANK_WORDS; word++)
-        some |= set[word];
-    return some != 0;
-}
-
 /* The first ready nodes of the rank, as many as there are to be backups, and the joining ones that
  * stand before the last of them: they will be next. */
 unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
@@ -139,7 +131,7 @@ unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigne
     while (count < f->settings.backups && (node = hf_rank_walk_next(&walk)) >= 0)
         if ((unsigned)node != owner)
             ret_targets[count++] = (uint8_t)node;
-    return any(f->joining) ? joining_targets(f, hash, owner, count, ret_targets) : count;
+    return hf_rank_any(f->joining) ? joining_targets(f, hash, owner, count, ret_targets) : count;
 }
 
 bool hf_membership_missing(const struct hf_fabric *f)
@@ -159,6 +151,33 @@ bool hf_membership_holds(const struct hf_fabric *f, uint64_t hash, unsigned owne
     for (unsigned i = 0; i < count; i++)
         if (targets[i] == node)
             return true;
+    return false;
+}
+
+/* It was among the first of the rank when fewer nodes than those now stand before it. */
+static bool was_first(const struct hf_fabric *f, uint64_t hash, unsigned node)
+{
+    uint64_t score = hf_rank_score(f->rank, node, hash);
+    unsigned before = 0;
+    for (unsigned word = 0; word < HF_RANK_WORDS; word++)
+        for (uint64_t left = f->ready[word]; left != 0; left &= left - 1) {
+            unsigned i = word * 64 + (unsigned)__builtin_ctzll(left);
+            before += hf_rank_score(f->rank, i, hash) > score;
+            if (before > f->settings.backups) /* one of those may be the owner */
+                return false;
+        }
+    return true;
+}
+
+bool hf_membership_concerned(const struct hf_fabric *f, uint64_t hash, unsigned owner,
+                             const uint64_t lost[HF_RANK_WORDS])
+{
+    if (owner < f->rank->count && lost[owner / 64] >> owner % 64 & 1)
+        return true;
+    for (unsigned word = 0; word < HF_RANK_WORDS; word++)
+        for (uint64_t left = lost[word]; left != 0; left &= left - 1)
+            if (was_first(f, hash, word * 64 + (unsigned)__builtin_ctzll(left)))
+                return true;
     return false;
 }
 
@@ -184,9 +203,31 @@ static void sort_nodes(struct hf_fabric *f)
     }
 }
 
+/* Who becomes ready, or begins, takes nothing from anybody that another must have instead. */
+static bool falls(const struct hf_peer *p, enum hf_peer_status status, uint64_t incarnation)
+{
+    bool rises = status == p->stood || status == HF_PEER_READY;
+    return p->stood != HF_PEER_DEAD && (!rises || incarnation != p->stood_incarnation);
+}
+
+static void note_lost(struct hf_fabric *f)
+{
+    uint64_t lost[HF_RANK_WORDS] = {0};
+    for (unsigned i = 0; i < f->rank->count; i++) {
+        struct hf_peer *p = &f->peers[i];
+        uint64_t incarnation = i == f->self ? f->incarnation : p->incarnation;
+        lost[i / 64] |= (uint64_t)falls(p, status_of(f, i), incarnation) << i % 64;
+        p->stood = (uint8_t)status_of(f, i);
+        p->stood_incarnation = incarnation;
+    }
+    if (hf_rank_any(lost))
+        hf_sync_lost(f, lost);
+}
+
 void hf_membership_changed(struct hf_fabric *f)
 {
     sort_nodes(f);
+    note_lost(f);
     f->view = view_of(f);
     f->changed = true;
     hf_membership_leases_changed(f);
@@ -221,7 +262,7 @@ void hf_membership_settle(struct hf_fabric *f)
         f->beats = true;
         f->adopting = true;
         f->adopt_cursor = 0;
-        hf_sync_wanted(f);
+        hf_sync_changed(f);
         hf_home_reconsider(f);
         hf_copies_resend(f);
     }

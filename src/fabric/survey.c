@@ -12,10 +12,10 @@ enum {
     SUMS_MS_MAX = 1000, /* what changed since differs, and is listed in vain */
 };
 
-/* Records looked at in a tick: ranking one costs as much as there are nodes. */
-static unsigned records_of_a_tick(const struct hf_fabric *f)
+/* Ranking a record costs as much as there are nodes. */
+static unsigned work_of_one(const struct hf_fabric *f)
 {
-    return HF_FABRIC_SURVEY_WORK / (f->rank->count + HF_FABRIC_SURVEY_BASE);
+    return HF_FABRIC_SURVEY_BASE + (f->survey.whole ? f->rank->count : 0);
 }
 
 static bool waits(const struct hf_fabric *f, unsigned peer)
@@ -56,6 +56,9 @@ static void join_lists(struct hf_fabric *f, unsigned peer)
     s->list = s->list != NULL ? s->list : malloc(LIST_BYTES);
     s->lists = s->list != NULL;
     s->list_size = 0;
+    f->survey.whole |= s->lists && s->tells_whole;
+    for (unsigned word = 0; word < HF_RANK_WORDS; word++)
+        f->survey.lost[word] |= s->lost[word];
 }
 
 static bool begin(struct hf_fabric *f)
@@ -65,6 +68,8 @@ static bool begin(struct hf_fabric *f)
         return false;
     for (unsigned i = 0; i < f->rank->count; i++)
         sums |= wants_sums(f, i);
+    f->survey.whole = sums;
+    memset(f->survey.lost, 0, sizeof(f->survey.lost));
     for (unsigned i = 0; i < f->rank->count; i++) {
         f->peers[i].sync.adds = f->peers[i].sync.summed = false;
         if (sums)
@@ -85,12 +90,22 @@ static bool is_full(const struct hf_sync *s)
     return s->lists && s->list_size + ENTRY_BYTES_MAX > LIST_BYTES;
 }
 
+static bool is_wanted(const struct hf_fabric *f, const struct hf_sync *s,
+                      const struct hf_fabric_record *record, uint64_t hash)
+{
+    unsigned bucket = hf_digest_bucket(hash);
+    if (s->tells_whole)
+        return s->different[bucket / 8] >> bucket % 8 & 1;
+    return hf_membership_concerned(f, hash, record->owner, s->lost);
+}
+
 static void list_record(struct hf_fabric *f, struct hf_sync *s,
-                        const struct hf_fabric_record *record, unsigned bucket)
+                        const struct hf_fabric_record *record, uint64_t hash)
 {
     struct hf_wire_entry entry = {.version = record->version, .node = record->owner};
-    if (!(s->different[bucket / 8] >> bucket % 8 & 1))
+    if (!is_wanted(f, s, record, hash))
         return;
+    s->listed++;
     entry.id = f->store.id(f->store.user, record);
     entry.state = hf_record_state(record);
     REQUIRE(hf_wire_put_entry(&entry, s->list, LIST_BYTES, &s->list_size));
@@ -105,6 +120,8 @@ static void survey_one(struct hf_fabric *f, const struct hf_fabric_record *recor
         return;
     uint64_t hash = hf_rank_hash(f->store.id(f->store.user, record));
     unsigned bucket = hf_digest_bucket(hash);
+    if (!f->survey.whole && !hf_membership_concerned(f, hash, record->owner, f->survey.lost))
+        return;
     unsigned count = hf_membership_targets(f, hash, record->owner, concerned);
     if (record->owner < f->rank->count)
         concerned[count++] = (uint8_t)record->owner;
@@ -116,19 +133,14 @@ static void survey_one(struct hf_fabric *f, const struct hf_fabric_record *recor
         if (s->adds)
             s->sums[bucket] += share;
         if (s->lists)
-            list_record(f, s, record, bucket);
+            list_record(f, s, record, hash);
     }
 }
 
 static void send_list(struct hf_fabric *f, unsigned peer, bool last)
 {
     struct hf_sync *s = &f->peers[peer].sync;
-    struct hf_wire_message m = {.type = HF_WIRE_VERSIONS, .view = s->view};
-    m.bytes = hf_slice(s->list, s->list_size);
-    m.flags = last ? HF_SYNC_LAST : 0;
-    s->step = last ? HF_SYNC_IDLE : HF_SYNC_LISTED;
-    s->wanted |= !hf_queue_send(f, peer, &m);
-    s->list_size = 0;
+    hf_sync_list(f, peer, last);
     if (!last)
         return;
     s->lists = false;
@@ -188,13 +200,14 @@ void hf_survey_walk(struct hf_fabric *f)
         f->survey.walking = false; /* all is compared anew */
     if (!f->survey.walking && !begin(f))
         return;
+    int work = (int)work_of_one(f);
     while (f->survey.left > 0 && !held_up(f)) {
         f->survey.full = false;
         while (f->survey.left > 0 && !f->survey.full) {
             struct hf_fabric_record *record = f->store.next(f->store.user, &f->survey.cursor);
             if (record == NULL)
                 return end(f);
-            f->survey.left--;
+            f->survey.left -= work;
             survey_one(f, record);
         }
     }
@@ -202,7 +215,7 @@ void hf_survey_walk(struct hf_fabric *f)
 
 void hf_survey_tick(struct hf_fabric *f)
 {
-    f->survey.left = records_of_a_tick(f);
+    f->survey.left = HF_FABRIC_SURVEY_WORK;
     hf_survey_walk(f);
 }
 

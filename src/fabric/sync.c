@@ -1,5 +1,8 @@
 /* Making two nodes know the same, after anything that may have kept them from it: sums over 1,024
- * buckets find where they differ, lists of versions find what, and only that is fetched. */
+ * buckets find where they differ, lists of versions find what, and only that is fetched. Who was
+ * told all under one view is told under the next only of records that a node which is lost had to
+ * do with: their owner, home or backups are others now, and those of all the rest are who they were.
+ */
 #include "fabric/internal.h"
 #include <stdlib.h>
 
@@ -42,13 +45,49 @@ void hf_sync_summed(struct hf_fabric *f, unsigned peer)
     s->asks &= s->step == HF_SYNC_IDLE;
 }
 
-static void begin(struct hf_fabric *f, struct hf_sync *s)
+static void begin(struct hf_fabric *f, unsigned peer)
 {
+    struct hf_sync *s = &f->peers[peer].sync;
+    bool unended = s->step != HF_SYNC_IDLE && s->tells_whole;
     s->wanted = false;
+    s->tells_whole = s->whole || unended || s->base == 0;
+    s->whole = s->tells_whole && s->agains > 0;
     s->view = f->view;
-    s->step = HF_SYNC_SUMMING;
+    s->listed = 0;
     s->summed = s->lists = false; /* the walk under way began too early */
     s->progress_ms = f->now_ms;
+    s->step = s->tells_whole ? HF_SYNC_SUMMING : HF_SYNC_LISTING;
+    if (s->tells_whole || hf_rank_any(s->lost))
+        return;
+    s->step = HF_SYNC_IDLE;
+    if (s->base != s->view)
+        hf_sync_list(f, peer, true);
+}
+
+/* What follows from an end is told again when a change that the peer saw later has been seen by
+ * all; unless that is so much that sums are the shorter way. */
+static void ended(struct hf_fabric *f, struct hf_sync *s)
+{
+    s->base = s->view;
+    if (s->agains > 0)
+        s->whole |= !s->tells_whole && s->listed > HF_FABRIC_SYNC_RELISTED;
+    else if (s->view == f->view)
+        memset(s->lost, 0, sizeof(s->lost));
+}
+
+void hf_sync_list(struct hf_fabric *f, unsigned peer, bool last)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    struct hf_wire_message m = {.type = HF_WIRE_VERSIONS, .view = s->view, .number = s->base};
+    m.bytes = hf_slice(s->list, s->list_size);
+    m.flags = (uint8_t)((last ? HF_SYNC_LAST : 0) | (s->tells_whole ? 0 : HF_SYNC_CHANGES));
+    s->step = last ? HF_SYNC_IDLE : HF_SYNC_LISTED;
+    s->list_size = 0;
+    bool sent = hf_queue_send(f, peer, &m);
+    s->wanted |= !sent;
+    s->whole |= !sent && s->tells_whole;
+    if (sent && last)
+        ended(f, s);
 }
 
 /* What was sent before the peer had learned of the change it dropped as not meant for it. */
@@ -76,7 +115,7 @@ static void tell(struct hf_fabric *f, unsigned peer)
     bool stuck = s->step != HF_SYNC_IDLE && f->now_ms - s->progress_ms > HF_FABRIC_SYNC_RETRY_MS;
     bool starts = s->wanted && (s->step == HF_SYNC_IDLE || s->view != f->view);
     if ((stuck || starts) && quiet(f))
-        begin(f, s);
+        begin(f, peer);
     if (s->step == HF_SYNC_SUMMING || s->step == HF_SYNC_LISTING)
         s->progress_ms = f->now_ms;
 }
@@ -99,7 +138,9 @@ void hf_sync_digest(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
         s->heard_round = f->evicted.round;
     s->comparing = true;
     s->their_view = m->view;
-    s->wanted |= (m->flags & HF_SYNC_TELL) != 0;
+    s->hears_whole = true;
+    if (m->flags & HF_SYNC_TELL)
+        s->wanted = s->whole = true;
     s->busy_ms = f->now_ms;
     s->pulls = 0;
     if (hf_survey_has_sums(f, peer))
@@ -129,13 +170,16 @@ static void say_busy(struct hf_fabric *f, unsigned peer)
     hf_queue_send(f, peer, &m);
 }
 
-/* With content: the buckets that differ. Without: go on, or wait for the content. */
+/* With content: the buckets that differ; all of them, when the peer was not told before what the
+ * changes build on. Without: go on, or wait for the content. */
 void hf_sync_different(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
 {
     struct hf_sync *s = &f->peers[peer].sync;
     bool first = s->step == HF_SYNC_ASKED && m->bytes.size == sizeof(s->different);
     if (m->view != s->view)
         return;
+    if (!s->tells_whole && m->bytes.size > 0)
+        s->wanted = s->whole = true;
     if (s->step == HF_SYNC_ASKED)
         s->progress_ms = f->now_ms;
     if (!first && s->step != HF_SYNC_LISTED)
@@ -155,7 +199,8 @@ static void go_on(struct hf_fabric *f, unsigned peer)
         return;
     if (s->last_list) {
         s->done_view = s->their_view;
-        s->told_round = s->heard_round;
+        if (s->hears_whole)
+            s->told_round = s->heard_round;
     } else {
         hf_queue_send(f, peer, &more);
     }
@@ -233,12 +278,35 @@ static void consider(struct hf_fabric *f, unsigned peer, const struct hf_wire_en
         push(f, peer, record);
 }
 
+/* Changes say nothing to who was not told before all that they build on. */
+static bool hears_changes(struct hf_sync *s, const struct hf_wire_message *m)
+{
+    if (s->done_view == 0 || (s->done_view != m->number && s->done_view != m->view))
+        return false;
+    if (s->hears_whole || s->their_view != m->view)
+        s->pulls = 0;
+    s->hears_whole = s->comparing = false;
+    s->their_view = m->view;
+    return true;
+}
+
+static void refuse_changes(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    struct hf_wire_message all = {.type = HF_WIRE_DIFFERENT, .view = m->view};
+    char different[HF_FABRIC_BUCKETS / 8];
+    memset(different, 0xff, sizeof(different));
+    all.bytes = hf_slice(different, sizeof(different));
+    hf_queue_send(f, peer, &all);
+}
+
 bool hf_sync_versions(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
 {
     struct hf_sync *s = &f->peers[peer].sync;
     struct hf_slice bytes = m->bytes;
     struct hf_wire_entry entry;
     bool bad = false;
+    if (m->flags & HF_SYNC_CHANGES && !hears_changes(s, m))
+        return refuse_changes(f, peer, m), true;
     if (m->view != s->their_view)
         return true;
     while (hf_wire_get_entry(&bytes, &entry, &bad)) {
@@ -270,7 +338,7 @@ void hf_sync_pulled(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
     go_on(f, peer);
 }
 
-void hf_sync_wanted(struct hf_fabric *f)
+static void want(struct hf_fabric *f, bool whole)
 {
     if (quiet(f))
         f->restless_ms = f->now_ms;
@@ -280,14 +348,40 @@ void hf_sync_wanted(struct hf_fabric *f)
         if (i == f->self || !hf_membership_alive(f, i))
             continue;
         s->wanted = true;
+        s->whole |= whole;
+        if (!s->whole && s->base != 0 && !hf_rank_any(s->lost))
+            continue; /* who has only come is told by whom it concerns */
         s->agains = HF_FABRIC_SYNC_AGAINS;
         s->again_ms = f->now_ms + HF_FABRIC_SYNC_AGAIN_MS;
+    }
+}
+
+void hf_sync_changed(struct hf_fabric *f)
+{
+    want(f, false);
+}
+
+void hf_sync_wanted(struct hf_fabric *f)
+{
+    want(f, true);
+}
+
+void hf_sync_lost(struct hf_fabric *f, const uint64_t lost[HF_RANK_WORDS])
+{
+    bool self = lost[f->self / 64] >> f->self % 64 & 1;
+    for (unsigned i = 0; i < f->rank->count; i++) {
+        struct hf_sync *s = &f->peers[i].sync;
+        for (unsigned word = 0; word < HF_RANK_WORDS; word++)
+            s->lost[word] |= lost[word];
+        if (self || lost[i / 64] >> i % 64 & 1)
+            s->base = 0;
     }
 }
 
 void hf_sync_again(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
+    s->whole = true;
     if (s->agains > 0 || s->wanted)
         return;
     s->agains = 1;
@@ -308,7 +402,7 @@ void hf_sync_unlinked(struct hf_fabric *f, unsigned peer)
     s->comparing = false;
     hf_survey_leave(s);
     s->pulls = 0;
-    s->their_view = s->done_view = 0;
+    s->base = s->their_view = s->done_view = 0;
 }
 
 void hf_sync_tick(struct hf_fabric *f)
