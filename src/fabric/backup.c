@@ -47,7 +47,7 @@ static void whole(struct hf_fabric *f, unsigned peer, const struct hf_wire_messa
 static void apply(struct hf_fabric *f, struct hf_fabric_record *record,
                   const struct hf_wire_message *m)
 {
-    f->counts.contested += hf_record_owned(f, record);
+    hf_record_given_up(f, record, hf_rank_hash(m->id));
     record->version = m->version;
     record->owner = m->node;
     record->state = HF_RECORD_BACKUP;
@@ -63,8 +63,10 @@ static void change(struct hf_fabric *f, unsigned peer, const struct hf_wire_mess
         return;
     if (record != NULL && !hf_record_loses(record, m))
         return nack(f, peer, m, HF_NACK_STALE);
-    if (!hf_record_has_value(record) || !hf_version_equal(record->version, m->base))
+    if (!hf_record_has_value(record) || !hf_version_equal(record->version, m->base)) {
+        hf_record_forget_epoch(f, hf_rank_hash(m->id), m->version.epoch); /* it was granted */
         return nack(f, peer, m, 0);
+    }
     apply(f, record, m);
     if (m->bytes.size > 0 && !f->store.change(f->store.user, record, m->bytes)) {
         hf_record_remove(f, record);
@@ -102,7 +104,7 @@ static void released(struct hf_fabric *f, const struct hf_wire_message *m)
     record = hf_record_ensure(f, m->id, hash);
     if (record == NULL)
         return;
-    f->counts.contested += hf_record_owned(f, record);
+    hf_record_given_up(f, record, hash);
     hf_record_forget_epoch(f, hash, record->version.epoch);
     f->store.clear(f->store.user, record);
     record->state = HF_RECORD_POINTER;

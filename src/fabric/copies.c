@@ -257,8 +257,8 @@ static void superseded(struct hf_fabric *f, struct hf_fabric_record *record,
                        const struct hf_wire_message *m, struct hf_fabric_need *need)
 {
     if (hf_record_owned(f, record) && hf_record_loses(record, m)) {
+        hf_record_given_up(f, record, hf_rank_hash(m->id));
         record->state = HF_RECORD_BACKUP;
-        f->counts.contested++;
     }
     if (need == NULL)
         return;

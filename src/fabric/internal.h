@@ -22,8 +22,9 @@ enum {
     HF_FABRIC_QUIET_MS_MAX = 1000,      /* or changes go on for that long */
     HF_FABRIC_SYNC_RETRY_MS = 500,      /* a resync without progress begins anew */
     HF_FABRIC_SYNC_AGAIN_MS = 1000,     /* and a finished one is repeated after that, */
-    HF_FABRIC_SYNC_AGAINS = 2,    /* so often: the two may have seen a change at different times */
-    HF_FABRIC_SYNC_RELISTED = 500, /* records that are listed again; of more the sums are compared */
+    HF_FABRIC_SYNC_AGAINS = 2, /* so often: the two may have seen a change at different times */
+    HF_FABRIC_SYNC_RELISTED =
+        500,                      /* records that are listed again; of more the sums are compared */
     HF_FABRIC_RELEASED_MS = 5000, /* a released copy leaves a pointer for this long */
     HF_FABRIC_RETRY_MS = 5,       /* until a request that was sent away is repeated */
     HF_FABRIC_DIRTY = 1024,       /* chains of operations that wait for acknowledgements */
@@ -58,8 +59,8 @@ enum hf_nack_flag { HF_NACK_STALE = 1, HF_NACK_BULK = 2, HF_NACK_FULL = 4 };
 /* Flags beside those of enum hf_fabric_flag: of a REQUEST whose owner, as the home told, serves it
  * no longer; of operations of our own making. */
 enum { HF_OP_REFUSED = 32, HF_OP_RELEASE = 64, HF_OP_REMOTE = 128 };
-/* LAST: of the lists in VERSIONS; CHANGES: what a change concerns, after what was told under the view
- * NUMBER; TELL: in DIGEST, tell me yours too. */
+/* LAST: of the lists in VERSIONS; CHANGES: what a change concerns, after what was told under the
+ * view NUMBER; TELL: in DIGEST, tell me yours too. */
 enum hf_sync_flag { HF_SYNC_LAST = 1, HF_SYNC_TELL = 2, HF_SYNC_CHANGES = 4 };
 
 struct hf_queue_bulk { /* a message longer than a chunk, or behind one of the same record */
@@ -88,9 +89,9 @@ struct hf_sync { /* both directions of one pair */
     enum hf_sync_step step;
     bool tells_whole;
     uint64_t view, progress_ms;
-    uint64_t base;               /* under this view the last telling ended; 0: none stands */
-    uint64_t lost[HF_RANK_WORDS]; /* nodes of that view, or since, that stand no more */
-    uint32_t listed;             /* entries of this telling */
+    uint64_t base;                   /* under this view the last telling ended; 0: none stands */
+    uint64_t changed[HF_RANK_WORDS]; /* nodes that came, went or began anew since */
+    uint32_t listed;                 /* entries of this telling */
     uint8_t different[HF_FABRIC_BUCKETS / 8];
     /* Being told. */
     bool comparing, last_list, hears_whole;
@@ -202,7 +203,7 @@ struct hf_evicted { /* buckets of which the store dropped records for room */
 struct hf_survey {      /* a walk over the store for all peers that wait for it */
     bool walking, full; /* full: somebody's list is, and is to be sent */
     bool whole;         /* some peer wants all that concerns it, or the sums of that; else */
-    uint64_t lost[HF_RANK_WORDS]; /* only what one of these nodes had to do with */
+    uint64_t changed[HF_RANK_WORDS]; /* only records that one of these nodes has to do with */
     uint64_t cursor, view;
     uint64_t began_ms, rest_ms; /* the walk began then; none begins before */
     int left;                   /* work that it may still do before the next tick */
@@ -273,10 +274,11 @@ void hf_membership_leases_changed(struct hf_fabric *f);
 int hf_membership_home(const struct hf_fabric *f, uint64_t hash);
 unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
                                uint8_t ret_targets[HF_FABRIC_TARGETS_MAX]);
-/* Whether one of the nodes, of which none stands any more, was the owner, the home or a backup, or
- * may have been: without it others are. Costs a few scores, not a rank. */
+/* Whether one of these nodes, that have come, gone or begun anew, is or was the owner, the home or
+ * a backup, or may have been: of no other record any of those is another now. Costs a few scores,
+ * not a rank. */
 bool hf_membership_concerned(const struct hf_fabric *f, uint64_t hash, unsigned owner,
-                             const uint64_t lost[HF_RANK_WORDS]);
+                             const uint64_t changed[HF_RANK_WORDS]);
 bool hf_membership_holds(const struct hf_fabric *f, uint64_t hash, unsigned owner, unsigned node);
 void hf_membership_changed(struct hf_fabric *f);
 /* Does what a change asks for, once the event that brought it has been handled. */
@@ -335,6 +337,9 @@ void hf_record_forget_epoch(struct hf_fabric *f, uint64_t hash, uint32_t epoch);
 void hf_record_saw_epoch(struct hf_fabric *f, uint32_t epoch);
 /* The epoch of a grant that comes after `epoch`. */
 uint32_t hf_home_epoch(struct hf_fabric *f, uint64_t hash, uint32_t epoch);
+/* Another's version wins over what we own, if we do: those who hold copies of ours compare with us
+ * soon, because the new owner may not know of them. To be called before the record is changed. */
+void hf_record_given_up(struct hf_fabric *f, const struct hf_fabric_record *record, uint64_t hash);
 /* What is known here is older than what the message tells. */
 bool hf_record_loses(const struct hf_fabric_record *mine, const struct hf_wire_message *m);
 uint32_t hf_record_next_epoch(uint32_t epoch, unsigned granter);
@@ -522,8 +527,8 @@ void hf_sync_pull(struct hf_fabric *f, unsigned peer, const struct hf_wire_messa
 void hf_sync_pulled(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m);
 /* Who lives has changed: whoever does is told what follows from it. */
 void hf_sync_changed(struct hf_fabric *f);
-/* These nodes are gone, or are no more what they were: what they had to do with concerns others. */
-void hf_sync_lost(struct hf_fabric *f, const uint64_t lost[HF_RANK_WORDS]);
+/* The node has become ready; or it is gone or began anew, and knows nothing of what it was told. */
+void hf_sync_changed_node(struct hf_fabric *f, unsigned node, bool forgets);
 /* With all who live, all is compared. */
 void hf_sync_wanted(struct hf_fabric *f);
 /* What we hold is told to the peer within a second or so, all of it. */

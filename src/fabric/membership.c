@@ -154,8 +154,8 @@ bool hf_membership_holds(const struct hf_fabric *f, uint64_t hash, unsigned owne
     return false;
 }
 
-/* It was among the first of the rank when fewer nodes than those now stand before it. */
-static bool was_first(const struct hf_fabric *f, uint64_t hash, unsigned node)
+/* It is or was among the first of the rank: too few of those that are ready stand before it. */
+static bool is_first(const struct hf_fabric *f, uint64_t hash, unsigned node)
 {
     uint64_t score = hf_rank_score(f->rank, node, hash);
     unsigned before = 0;
@@ -170,13 +170,13 @@ static bool was_first(const struct hf_fabric *f, uint64_t hash, unsigned node)
 }
 
 bool hf_membership_concerned(const struct hf_fabric *f, uint64_t hash, unsigned owner,
-                             const uint64_t lost[HF_RANK_WORDS])
+                             const uint64_t changed[HF_RANK_WORDS])
 {
-    if (owner < f->rank->count && lost[owner / 64] >> owner % 64 & 1)
+    if (owner < f->rank->count && changed[owner / 64] >> owner % 64 & 1)
         return true;
     for (unsigned word = 0; word < HF_RANK_WORDS; word++)
-        for (uint64_t left = lost[word]; left != 0; left &= left - 1)
-            if (was_first(f, hash, word * 64 + (unsigned)__builtin_ctzll(left)))
+        for (uint64_t left = changed[word]; left != 0; left &= left - 1)
+            if (is_first(f, hash, word * 64 + (unsigned)__builtin_ctzll(left)))
                 return true;
     return false;
 }
@@ -203,31 +203,28 @@ static void sort_nodes(struct hf_fabric *f)
     }
 }
 
-/* Who becomes ready, or begins, takes nothing from anybody that another must have instead. */
-static bool falls(const struct hf_peer *p, enum hf_peer_status status, uint64_t incarnation)
+/* What has changed of each node since the last time. Who begins to join stands beside those whose
+ * place it will take, and takes it when it is ready. */
+static void note_changes(struct hf_fabric *f)
 {
-    bool rises = status == p->stood || status == HF_PEER_READY;
-    return p->stood != HF_PEER_DEAD && (!rises || incarnation != p->stood_incarnation);
-}
-
-static void note_lost(struct hf_fabric *f)
-{
-    uint64_t lost[HF_RANK_WORDS] = {0};
     for (unsigned i = 0; i < f->rank->count; i++) {
         struct hf_peer *p = &f->peers[i];
+        enum hf_peer_status status = status_of(f, i);
         uint64_t incarnation = i == f->self ? f->incarnation : p->incarnation;
-        lost[i / 64] |= (uint64_t)falls(p, status_of(f, i), incarnation) << i % 64;
-        p->stood = (uint8_t)status_of(f, i);
+        bool rises = status == HF_PEER_READY && p->stood != HF_PEER_READY;
+        bool falls = p->stood != HF_PEER_DEAD && status != p->stood && !rises;
+        bool began = p->stood != HF_PEER_DEAD && incarnation != p->stood_incarnation;
+        if (rises || falls || began)
+            hf_sync_changed_node(f, i, falls || began);
+        p->stood = (uint8_t)status;
         p->stood_incarnation = incarnation;
     }
-    if (hf_rank_any(lost))
-        hf_sync_lost(f, lost);
 }
 
 void hf_membership_changed(struct hf_fabric *f)
 {
     sort_nodes(f);
-    note_lost(f);
+    note_changes(f);
     f->view = view_of(f);
     f->changed = true;
     hf_membership_leases_changed(f);

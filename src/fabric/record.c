@@ -140,6 +140,17 @@ static bool worth_taking(const struct hf_fabric_record *mine, const struct hf_wi
     return hf_record_loses(mine, m);
 }
 
+void hf_record_given_up(struct hf_fabric *f, const struct hf_fabric_record *record, uint64_t hash)
+{
+    uint8_t holders[HF_FABRIC_TARGETS_MAX];
+    if (!hf_record_owned(f, record))
+        return;
+    f->counts.contested++;
+    unsigned count = hf_membership_targets(f, hash, f->self, holders);
+    for (unsigned i = 0; i < count; i++)
+        hf_sync_again(f, holders[i]);
+}
+
 bool hf_record_take(struct hf_fabric *f, struct hf_slice id, uint64_t hash,
                     const struct hf_wire_message *m, bool with_value)
 {
@@ -150,7 +161,7 @@ bool hf_record_take(struct hf_fabric *f, struct hf_slice id, uint64_t hash,
     record = hf_record_ensure(f, id, hash);
     if (record == NULL)
         return false;
-    f->counts.contested += hf_record_owned(f, record);
+    hf_record_given_up(f, record, hash);
     hf_record_forget_epoch(f, hash, record->version.epoch);
     record->version = m->version;
     record->owner = m->node;

@@ -58,7 +58,7 @@ static void join_lists(struct hf_fabric *f, unsigned peer)
     s->list_size = 0;
     f->survey.whole |= s->lists && s->tells_whole;
     for (unsigned word = 0; word < HF_RANK_WORDS; word++)
-        f->survey.lost[word] |= s->lost[word];
+        f->survey.changed[word] |= s->changed[word];
 }
 
 static bool begin(struct hf_fabric *f)
@@ -69,7 +69,7 @@ static bool begin(struct hf_fabric *f)
     for (unsigned i = 0; i < f->rank->count; i++)
         sums |= wants_sums(f, i);
     f->survey.whole = sums;
-    memset(f->survey.lost, 0, sizeof(f->survey.lost));
+    memset(f->survey.changed, 0, sizeof(f->survey.changed));
     for (unsigned i = 0; i < f->rank->count; i++) {
         f->peers[i].sync.adds = f->peers[i].sync.summed = false;
         if (sums)
@@ -96,7 +96,7 @@ static bool is_wanted(const struct hf_fabric *f, const struct hf_sync *s,
     unsigned bucket = hf_digest_bucket(hash);
     if (s->tells_whole)
         return s->different[bucket / 8] >> bucket % 8 & 1;
-    return hf_membership_concerned(f, hash, record->owner, s->lost);
+    return hf_membership_concerned(f, hash, record->owner, s->changed);
 }
 
 static void list_record(struct hf_fabric *f, struct hf_sync *s,
@@ -120,7 +120,7 @@ static void survey_one(struct hf_fabric *f, const struct hf_fabric_record *recor
         return;
     uint64_t hash = hf_rank_hash(f->store.id(f->store.user, record));
     unsigned bucket = hf_digest_bucket(hash);
-    if (!f->survey.whole && !hf_membership_concerned(f, hash, record->owner, f->survey.lost))
+    if (!f->survey.whole && !hf_membership_concerned(f, hash, record->owner, f->survey.changed))
         return;
     unsigned count = hf_membership_targets(f, hash, record->owner, concerned);
     if (record->owner < f->rank->count)

@@ -1,8 +1,7 @@
 /* Making two nodes know the same, after anything that may have kept them from it: sums over 1,024
  * buckets find where they differ, lists of versions find what, and only that is fetched. Who was
- * told all under one view is told under the next only of records that a node which is lost had to
- * do with: their owner, home or backups are others now, and those of all the rest are who they were.
- */
+ * told all under one view is told under the next only of records that a node which came or went has
+ * to do with: the owner, home and backups of all the rest are who they were. */
 #include "fabric/internal.h"
 #include <stdlib.h>
 
@@ -57,7 +56,7 @@ static void begin(struct hf_fabric *f, unsigned peer)
     s->summed = s->lists = false; /* the walk under way began too early */
     s->progress_ms = f->now_ms;
     s->step = s->tells_whole ? HF_SYNC_SUMMING : HF_SYNC_LISTING;
-    if (s->tells_whole || hf_rank_any(s->lost))
+    if (s->tells_whole || hf_rank_any(s->changed))
         return;
     s->step = HF_SYNC_IDLE;
     if (s->base != s->view)
@@ -72,7 +71,7 @@ static void ended(struct hf_fabric *f, struct hf_sync *s)
     if (s->agains > 0)
         s->whole |= !s->tells_whole && s->listed > HF_FABRIC_SYNC_RELISTED;
     else if (s->view == f->view)
-        memset(s->lost, 0, sizeof(s->lost));
+        memset(s->changed, 0, sizeof(s->changed));
 }
 
 void hf_sync_list(struct hf_fabric *f, unsigned peer, bool last)
@@ -349,7 +348,7 @@ static void want(struct hf_fabric *f, bool whole)
             continue;
         s->wanted = true;
         s->whole |= whole;
-        if (!s->whole && s->base != 0 && !hf_rank_any(s->lost))
+        if (!s->whole && s->base != 0 && !hf_rank_any(s->changed))
             continue; /* who has only come is told by whom it concerns */
         s->agains = HF_FABRIC_SYNC_AGAINS;
         s->again_ms = f->now_ms + HF_FABRIC_SYNC_AGAIN_MS;
@@ -366,14 +365,14 @@ void hf_sync_wanted(struct hf_fabric *f)
     want(f, true);
 }
 
-void hf_sync_lost(struct hf_fabric *f, const uint64_t lost[HF_RANK_WORDS])
+void hf_sync_changed_node(struct hf_fabric *f, unsigned node, bool forgets)
 {
-    bool self = lost[f->self / 64] >> f->self % 64 & 1;
     for (unsigned i = 0; i < f->rank->count; i++) {
         struct hf_sync *s = &f->peers[i].sync;
-        for (unsigned word = 0; word < HF_RANK_WORDS; word++)
-            s->lost[word] |= lost[word];
-        if (self || lost[i / 64] >> i % 64 & 1)
+        bool of_pair = node == f->self || node == i;
+        s->changed[node / 64] |= 1ull << node % 64;
+        s->whole |= of_pair; /* it has to do with all that concerns the two */
+        if (of_pair && forgets)
             s->base = 0;
     }
 }
@@ -381,11 +380,12 @@ void hf_sync_lost(struct hf_fabric *f, const uint64_t lost[HF_RANK_WORDS])
 void hf_sync_again(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
+    uint64_t soon_ms = f->now_ms + HF_FABRIC_SYNC_AGAIN_MS;
     s->whole = true;
-    if (s->agains > 0 || s->wanted)
+    if (s->wanted)
         return;
-    s->agains = 1;
-    s->again_ms = f->now_ms + HF_FABRIC_SYNC_AGAIN_MS;
+    s->again_ms = s->agains > 0 && s->again_ms < soon_ms ? s->again_ms : soon_ms;
+    s->agains += s->agains == 0;
 }
 
 void hf_sync_ask(struct hf_fabric *f, unsigned peer)
