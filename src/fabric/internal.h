@@ -22,6 +22,7 @@ enum {
     HF_FABRIC_QUIET_MS_MAX = 1000,      /* or changes go on for that long */
     HF_FABRIC_SYNC_RETRY_MS = 500,      /* a resync without progress begins anew */
     HF_FABRIC_SYNC_AGAIN_MS = 1000,     /* and a finished one is repeated after that, */
+    HF_FABRIC_SYNC_WHOLE_NODES = 4,     /* so many nodes compare all a second after a change */
     HF_FABRIC_SYNC_AGAINS = 2, /* so often: the two may have seen a change at different times */
     HF_FABRIC_SYNC_RELISTED =
         500,                      /* records that are listed again; of more the sums are compared */
@@ -89,6 +90,7 @@ struct hf_sync { /* both directions of one pair */
     enum hf_sync_step step;
     bool tells_whole;
     uint64_t view, progress_ms;
+    uint64_t whole_ms;               /* when all is to be told again; 0: not */
     uint64_t base;                   /* under this view the last telling ended; 0: none stands */
     uint64_t changed[HF_RANK_WORDS]; /* nodes that came, went or began anew since */
     uint32_t listed;                 /* entries of this telling */

@@ -9,8 +9,17 @@ enum {
     LIST_BYTES = 32 * 1024, /* of a VERSIONS message; it is looked at in one turn of its receiver */
     ENTRY_BYTES_MAX = HF_WIRE_ID_MAX + 17,
     REST_MS_MAX = 200,
+    URGENT_MS = 5000,
+    LEISURE = 8,        /* of the work of a tick, while nobody waits */
     SUMS_MS_MAX = 1000, /* what changed since differs, and is listed in vain */
 };
+
+/* Somebody who comes, or follows one who went, waits for it; or may, soon after a change. */
+static bool is_urgent(const struct hf_fabric *f)
+{
+    return f->status != HF_PEER_READY || !hf_fabric_complete(f) ||
+           f->now_ms - f->changed_ms < URGENT_MS;
+}
 
 /* Ranking a record costs as much as there are nodes. */
 static unsigned work_of_one(const struct hf_fabric *f)
@@ -215,7 +224,7 @@ void hf_survey_walk(struct hf_fabric *f)
 
 void hf_survey_tick(struct hf_fabric *f)
 {
-    f->survey.left = HF_FABRIC_SURVEY_WORK;
+    f->survey.left = HF_FABRIC_SURVEY_WORK / (is_urgent(f) ? 1 : LEISURE);
     hf_survey_walk(f);
 }
 

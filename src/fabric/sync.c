@@ -107,10 +107,22 @@ static bool quiet(const struct hf_fabric *f)
            f->now_ms - f->restless_ms >= HF_FABRIC_QUIET_MS_MAX;
 }
 
+/* Whatever went astray because nodes saw a change at different times is found at last. The more
+ * nodes, the more pairs of them, and the later. */
+static uint64_t whole_after_ms(const struct hf_fabric *f)
+{
+    uint64_t ms = (uint64_t)HF_FABRIC_SYNC_AGAIN_MS * f->rank->count / HF_FABRIC_SYNC_WHOLE_NODES;
+    return ms > HF_FABRIC_SYNC_AGAIN_MS ? ms : HF_FABRIC_SYNC_AGAIN_MS;
+}
+
 static void tell(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
     s->wanted |= again(f, s);
+    if (s->whole_ms != 0 && f->now_ms >= s->whole_ms) {
+        s->whole_ms = 0;
+        s->wanted = s->whole = true;
+    }
     bool stuck = s->step != HF_SYNC_IDLE && f->now_ms - s->progress_ms > HF_FABRIC_SYNC_RETRY_MS;
     bool starts = s->wanted && (s->step == HF_SYNC_IDLE || s->view != f->view);
     if ((stuck || starts) && quiet(f))
@@ -352,6 +364,7 @@ static void want(struct hf_fabric *f, bool whole)
             continue; /* who has only come is told by whom it concerns */
         s->agains = HF_FABRIC_SYNC_AGAINS;
         s->again_ms = f->now_ms + HF_FABRIC_SYNC_AGAIN_MS;
+        s->whole_ms = s->whole_ms != 0 ? s->whole_ms : f->now_ms + whole_after_ms(f);
     }
 }
 
