@@ -82,7 +82,8 @@ void hf_sync_list(struct hf_fabric *f, unsigned peer, bool last)
     m.flags = (uint8_t)((last ? HF_SYNC_LAST : 0) | (s->tells_whole ? 0 : HF_SYNC_CHANGES));
     s->step = last ? HF_SYNC_IDLE : HF_SYNC_LISTED;
     s->list_size = 0;
-    bool sent = hf_queue_send(f, peer, &m);
+    bool nothing = last && !s->tells_whole && s->listed == 0 && s->base == s->view;
+    bool sent = nothing || hf_queue_send(f, peer, &m);
     s->wanted |= !sent;
     s->whole |= !sent && s->tells_whole;
     if (sent && last)
