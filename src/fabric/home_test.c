@@ -86,6 +86,18 @@ static void a_decision_under_way_is_left_alone(void **state)
     activity->deciding = false;
 }
 
+/* Whoever granted it may come back with what was made under it. */
+static void an_epoch_that_was_met_is_not_granted_again(void **state)
+{
+    const uint32_t met = 0x1300 | OTHER;
+    struct hf_wire_message m = {.id = id(), .kind = HF_WIRE_CHANGE, .state = HF_RECORD_OWNER};
+    m.version = (struct hf_version){.epoch = met, .sequence = 35, .birth = 0x1000};
+    m.base = (struct hf_version){.epoch = 0x1200, .sequence = 35, .birth = 0x1000};
+    hf_backup_replicate(fabric, OTHER, &m); /* nothing is here that it could change */
+    assert_true(hf_home_epoch(fabric, hf_rank_hash(id()),
+                              fabric->epoch_high[hf_digest_bucket(hf_rank_hash(id()))]) > met);
+}
+
 int main(void)
 {
 #define HOME_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -93,6 +105,7 @@ int main(void)
         HOME_TEST(what_nobody_waits_for_is_not_done),
         HOME_TEST(others_are_waited_for),
         HOME_TEST(a_decision_under_way_is_left_alone),
+        HOME_TEST(an_epoch_that_was_met_is_not_granted_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
