@@ -299,16 +299,16 @@ static bool requester_knows_more(struct hf_fabric *f, uint64_t hash,
 
 /* All that is known anywhere is known here; but not of what the store dropped for room: its owner,
  * or another, may still have it. A tombstone may be that of one before it, and so may a pointer to
- * where nothing is. */
+ * where nothing is, or a copy that somebody brought back since. The owner itself would know. */
 static bool knows_all(const struct hf_fabric *f, const struct hf_activity *activity,
-                      const struct hf_fabric_record *record)
+                      const struct hf_fabric_record *record, unsigned origin)
 {
     unsigned bucket = hf_digest_bucket(activity->hash);
     uint8_t state = hf_record_state(record);
-    bool nowhere = state == HF_RECORD_POINTER &&
-                   (record->owner == f->self || !hf_membership_alive(f, record->owner));
-    bool absent = state == HF_RECORD_NONE || state == HF_RECORD_TOMB || nowhere;
-    bool evicted = absent && hf_evicted_covers(f, bucket);
+    bool absent = state == HF_RECORD_NONE || state == HF_RECORD_TOMB;
+    bool owner_tells = !absent && record->owner != f->self && record->owner != origin &&
+                       hf_membership_alive(f, record->owner);
+    bool evicted = !owner_tells && hf_evicted_covers(f, bucket);
     return activity->known || (hf_fabric_complete(f) && !activity->denied && !evicted);
 }
 
@@ -317,7 +317,7 @@ enum hf_decision hf_home_decide(struct hf_fabric *f, struct hf_activity *activit
                                 struct hf_request *request)
 {
     struct hf_fabric_record *record = hf_record_find(f, hf_activity_id(activity), activity->hash);
-    bool sure = knows_all(f, activity, record);
+    bool sure = knows_all(f, activity, record, request->origin);
     if (activity->step != HF_HOME_IDLE || !hf_membership_leased(f, activity->hash))
         return HF_DECISION_WAIT; /* for an answer; or another may be the home by now */
     if (hf_record_owned(f, record))

@@ -52,6 +52,8 @@ void hf_evicted_tick(struct hf_fabric *f)
     if (evicted->asks && all_told(f)) {
         evicted->asks = false;
         memset(evicted->asked, 0, sizeof(evicted->asked));
+        f->adopting = true;
+        f->adopt_cursor = 0;
     }
     if ((evicted->some || evicted->asks) && f->status == HF_PEER_READY &&
         f->now_ms - evicted->last_ms >= HF_FABRIC_EVICTED_MS)

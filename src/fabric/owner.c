@@ -282,12 +282,15 @@ void hf_owner_transfer(struct hf_fabric *f, unsigned peer, const struct hf_wire_
         hf_owner_expire(f, record);
         record = NULL;
     }
-    if (hf_record_owned(f, record))
+    bool served = hf_record_owned(f, record); /* or what we hold was brought back to us */
+    bool evicted = !served && hf_evicted_covers(f, hf_digest_bucket(hash));
+    if (served)
         hf_copies_yielded(f, m->id, hash);
     if (record != NULL && record->state == HF_RECORD_OWNER)
         record->state = HF_RECORD_BACKUP;
     record = hf_record_find(f, m->id, hash); /* nothing was made of it: then it is gone */
     bool ours = record != NULL && record->owner == f->self && record->state != HF_RECORD_TOMB;
+    ours &= !evicted;
     bool value = hf_record_has_value(record) && !hf_version_equal(record->version, m->version);
     hf_record_describe(f, record, value, &answer);
     answer.flags = (uint8_t)((ours ? HF_ANSWER_YIELDED : 0) | (value ? HF_ANSWER_VALUE : 0));

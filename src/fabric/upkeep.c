@@ -94,6 +94,8 @@ static bool adopt_one(struct hf_fabric *f, struct hf_fabric_record *record)
     uint64_t hash = hf_rank_hash(id);
     if (hf_membership_home(f, hash) != (int)f->self)
         return false;
+    if (hf_evicted_covers(f, hf_digest_bucket(hash)))
+        return false; /* somebody may hold a newer one: evicted.c looks again when it is known */
     if (hf_activity_find(f, id, hash) != NULL) {
         f->adopt_again = true; /* it is being decided */
         return false;
