@@ -10,14 +10,15 @@ enum {
     HF_FABRIC_NOBODY = 0xffff,
     HF_FABRIC_GRANTER_BITS = 8,         /* of an epoch: who granted it */
     HF_FABRIC_BUCKETS = 1024,           /* of a digest */
-    HF_FABRIC_SCAN = 2000,              /* records looked at in a tick, to adopt or hand over */
+    HF_FABRIC_PULLS_LEFT = 256,         /* of a list; then more is asked for */
+    HF_FABRIC_SCAN = 5000,              /* records looked at in a tick, to adopt or hand over */
     HF_FABRIC_SURVEY_WORK = 200 * 1000, /* of a tick: records times nodes and BASE; 1 to 2 ms */
     HF_FABRIC_SURVEY_BASE = 40,         /* what a record costs beside its rank, in nodes */
     HF_FABRIC_SYNC_BUSY_MS = 200,       /* who compares says so that often */
-    HF_FABRIC_ADOPTED = 512,            /* orphans adopted in a tick, */
+    HF_FABRIC_ADOPTED = 1024,           /* orphans adopted in a tick, */
     HF_FABRIC_ADOPTED_MIN = 16,         /* so many even while a peer's queue is crowded: */
     HF_FABRIC_CROWDED = 256 * 1024,     /* by bytes that wait for it, */
-    HF_FABRIC_COPIES = 512,             /* or by copies that it did not acknowledge yet */
+    HF_FABRIC_COPIES = 1024,            /* or by copies that it did not acknowledge yet */
     HF_FABRIC_NODE_QUIET_MS = 2,        /* times nodes: without a change before all is compared, */
     HF_FABRIC_QUIET_MS_MAX = 1000,      /* or changes go on for that long */
     HF_FABRIC_SYNC_RETRY_MS = 500,      /* a resync without progress begins anew */
@@ -97,6 +98,7 @@ struct hf_sync { /* both directions of one pair */
     uint8_t different[HF_FABRIC_BUCKETS / 8];
     /* Being told. */
     bool comparing, last_list, hears_whole;
+    bool asked_more; /* for the next list */
     uint64_t their_view, busy_ms;
     uint64_t *theirs; /* owned [BUCKETS]; allocated on first use, as the sums */
     /* What the walk that is under way does for the peer. */

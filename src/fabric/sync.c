@@ -155,6 +155,7 @@ void hf_sync_digest(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
         s->wanted = s->whole = true;
     s->busy_ms = f->now_ms;
     s->pulls = 0;
+    s->asked_more = false;
     if (hf_survey_has_sums(f, peer))
         hf_sync_compared(f, peer);
 }
@@ -207,14 +208,14 @@ static void go_on(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
     struct hf_wire_message more = {.type = HF_WIRE_DIFFERENT, .view = s->their_view};
-    if (s->pulls > 0)
+    if (s->pulls > (s->last_list ? 0 : HF_FABRIC_PULLS_LEFT) || s->asked_more)
         return;
     if (s->last_list) {
         s->done_view = s->their_view;
         if (s->hears_whole)
             s->told_round = s->heard_round;
     } else {
-        hf_queue_send(f, peer, &more);
+        s->asked_more = hf_queue_send(f, peer, &more);
     }
 }
 
@@ -295,8 +296,10 @@ static bool hears_changes(struct hf_sync *s, const struct hf_wire_message *m)
 {
     if (s->done_view == 0 || (s->done_view != m->number && s->done_view != m->view))
         return false;
-    if (s->hears_whole || s->their_view != m->view)
+    if (s->hears_whole || s->their_view != m->view) {
         s->pulls = 0;
+        s->asked_more = false;
+    }
     s->hears_whole = s->comparing = false;
     s->their_view = m->view;
     return true;
@@ -326,6 +329,7 @@ bool hf_sync_versions(struct hf_fabric *f, unsigned peer, const struct hf_wire_m
         hf_fabric_end_event(f);
     }
     s->last_list = m->flags & HF_SYNC_LAST;
+    s->asked_more = false;
     go_on(f, peer);
     return !bad;
 }
@@ -416,6 +420,7 @@ void hf_sync_unlinked(struct hf_fabric *f, unsigned peer)
     s->comparing = false;
     hf_survey_leave(s);
     s->pulls = 0;
+    s->asked_more = false;
     s->base = s->their_view = s->done_view = 0;
 }
 
