@@ -5,6 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from harness.agents import Agents
+from harness.ports import free_port
 from harness.proxy import BINARY, ROOT
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -16,7 +18,7 @@ def blocks():
         found = re.findall(r"^```yaml\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
         for number, text in enumerate(found, 1):
             yield pytest.param(text, id=f"{path.name}-{number}")
-    for path in sorted((ROOT / "examples").glob("*.yaml")):
+    for path in sorted([*(ROOT / "examples").glob("*.yaml"), *(ROOT / "examples" / "agents").glob("*.yaml")]):
         yield pytest.param(path.read_text(), id=path.name)
 
 
@@ -46,3 +48,49 @@ def test_the_unit_file_names_real_commands():
     assert {"proxy", "check"} == set(
         re.findall(r"^Exec\w+=/usr/bin/holdfast (\w+)", text, re.MULTILINE)
     )
+
+
+def named_metrics():
+    """{each metric that a document names: the documents}; a family alone (`holdfast_server_*`) is none."""
+    found = {}
+    for path in DOCUMENTS:
+        for name in re.findall(r"\bholdfast_[a-z0-9_]*[a-z0-9]\b(?![*_])", path.read_text()):
+            found.setdefault(name, set()).add(path.name)
+    return found
+
+
+def served_metrics(run_proxy, backends, directory):
+    """Of a proxy with a table, and of an agent with peers and an external store (which need not be there)."""
+    proxy = run_proxy([backends("app1")], pool_keys={"affinity": [{"learn": "sid", "size": 1000}]})
+    external = {"url": f"redis://127.0.0.1:{free_port()}/0"}
+    agents = Agents(directory / "agents", count=2, mode="external", external=external)
+    try:
+        agents.start()
+        texts = [proxy.admin("/metrics")[1], agents.agents["a"].admin("/metrics")]
+        return set(re.findall(r"^# TYPE (\w+)", "".join(texts), re.MULTILINE))
+    finally:
+        agents.stop()
+
+
+def test_the_metrics_in_the_documents_are_those_that_are_served(run_proxy, backends, tmp_path):
+    named, served = named_metrics(), served_metrics(run_proxy, backends, tmp_path)
+    assert not {name: where for name, where in named.items() if name not in served}
+    assert not served - set(named), "say in docs/ what they count"
+
+
+def table_rows(document, heading):
+    """The words in code spans that begin the rows of a section."""
+    text = (ROOT / "docs" / document).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return {word for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for word in re.findall(r"`(\S+?)`", row)}
+
+
+def test_the_keys_and_words_of_the_access_log_are_documented():
+    source = (ROOT / "src/proxy/access_log.c").read_text()
+    keys = set(re.findall(r'put_json\(line, "(\w+)"|\\"(\w+)\\":', source))
+    keys = {one or other for one, other in keys}
+    affinity = (ROOT / "src/affinity/affinity.h").read_text()
+    verdicts = set(re.findall(r'ROW\(\w+, "(\w+)", "', affinity.split("HF_AFFINITY_VERDICTS")[1]))
+    ends = set(re.findall(r'\[HF_END_\w+\] = \{"(\w+)"', (ROOT / "src/proxy/steps.c").read_text()))
+    assert len(keys) > 15 and len(verdicts) > 15 and len(ends) > 5
+    shown = table_rows("observability.md", "The access log")
+    assert shown == keys | verdicts | ends | {"balanced", "-", "verdict"}
