@@ -105,6 +105,14 @@ def _leads_somewhere(known, path, name):
     return any(fnmatch.filter(known, place) or fnmatch.filter(known, f"{place}.h") for place in places)
 
 
+def check_blanks(tree):
+    """No place of a template was left unfilled: a line that is @WORD@ and nothing else."""
+    for path in tree.matching(".md"):
+        for number, line in enumerate(tree.text(path).split("\n"), 1):
+            if re.fullmatch(r"\s*@\w+@\s*", line):
+                yield Finding(path, number, "blanks", f"{line.strip()}: write what belongs here")
+
+
 def check_documents_named(tree):
     """A document that code, a test or a script sends its reader to is there."""
     for path in tree.matching(".c", ".h", ".def", ".py", ".build", ".pml", ".yaml"):
@@ -151,5 +159,5 @@ def check_commands_documented(tree):
                 yield Finding(path, 1, "commands", advice)
 
 
-DOC_RULES = [check_links, check_folders_named, check_paths, check_documents_named, check_references,
-             check_keys_documented, check_commands_documented]
+DOC_RULES = [check_links, check_folders_named, check_paths, check_blanks, check_documents_named,
+             check_references, check_keys_documented, check_commands_documented]

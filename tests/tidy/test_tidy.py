@@ -109,6 +109,7 @@ CASES = [
     ("paths", {"a.md": "```\nbench/run --quick\n```\n"}, "bench/run", {"a.md": "bench/run, build/bench/x\n", "bench/run": ""}),
     ("paths", {"a.md": "`fuzz/c/TARGET/x`\n", "fuzz/c/a/y": ""}, "fuzz/c/",
      {"a.md": "`fuzz/c/TARGET/y` `fuzz/*/a/`\n", "fuzz/c/a/y": ""}),
+    ("blanks", {"a.md": "\n@status@\n"}, "@status@", {"a.md": "write to a@b@c or @all of you@\n"}),
     ("documents_named", {"src/base/x.c": "/* docs/a.md */\n"}, "docs/a.md",
      {"src/base/x.c": "/* docs/a.md, 2 */\n", "docs/a.md": ""}),
     ("references", {"a.md": "`base/x.c:hf_x_get`\n", "src/base/x.c": "hf_x_got\n"}, "has no hf_x_get",
