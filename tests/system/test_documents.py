@@ -18,6 +18,10 @@ def blocks():
         found = re.findall(r"^```yaml\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
         for number, text in enumerate(found, 1):
             yield pytest.param(text, id=f"{path.name}-{number}")
+        found = re.findall(r"^```yaml peers\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+        for number, text in enumerate(found, 1):
+            whole = f"node: app1\nagent:\n  redis: 127.0.0.1:6380\n{text}"
+            yield pytest.param(whole, id=f"{path.name}-peers-{number}")
     for path in sorted([*(ROOT / "examples").glob("*.yaml"), *(ROOT / "examples" / "agents").glob("*.yaml")]):
         yield pytest.param(path.read_text(), id=path.name)
 
@@ -26,7 +30,8 @@ def blocks():
 def test_a_configuration_in_the_documents_passes_the_check(text, tmp_path):
     file = tmp_path / "holdfast.yaml"
     place = "" if "state_dir:" in text else f"state_dir: {tmp_path}\n"
-    file.write_text(place + text)
+    subprocess.run([BINARY, "keygen", tmp_path / "peer.key"], check=True, capture_output=True, timeout=20)
+    file.write_text(place + text.replace("/etc/holdfast/peer.key", str(tmp_path / "peer.key")))
     done = subprocess.run([BINARY, "check", "-c", file], capture_output=True, text=True, timeout=20)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -94,3 +99,16 @@ def test_the_keys_and_words_of_the_access_log_are_documented():
     assert len(keys) > 15 and len(verdicts) > 15 and len(ends) > 5
     shown = table_rows("observability.md", "The access log")
     assert shown == keys | verdicts | ends | {"balanced", "-", "verdict"}
+
+
+def test_the_keys_that_agents_know_are_documented():
+    source = (ROOT / "src/store/pattern.c").read_text()
+    values = re.findall(r'VALUE\("(\S+)", (\w+)\)', source)
+    beside = re.findall(r'SATELLITE\("(\S+)"\)', source)
+    assert len(values) > 15 and len(beside) > 5
+    text = (ROOT / "docs/agent.md").read_text().split("\n### Keys that are known\n")[1].split("\n## ")[0]
+    rows = {key: row for row in text.splitlines() for key in re.findall(r"`(\S+\{id\}\S*)`", row)}
+    for key, word in values:
+        assert rows[key].endswith(f"| `{word.lower()}` |"), key
+    assert set(beside) - set(rows) <= {"PHPREDIS_SESSION:{id}_LOCK"}
+    assert set(rows) <= {key for key, _ in values} | set(beside)
