@@ -1,5 +1,6 @@
 """What the documents show is true: every YAML block and every example is a configuration
 that works."""
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -112,3 +113,10 @@ def test_the_keys_that_agents_know_are_documented():
         assert rows[key].endswith(f"| `{word.lower()}` |"), key
     assert set(beside) - set(rows) <= {"PHPREDIS_SESSION:{id}_LOCK"}
     assert set(rows) <= {key for key, _ in values} | set(beside)
+
+
+def test_the_keys_of_a_server_are_documented(run_proxy, backends):
+    proxy = run_proxy([backends("app1")])
+    served = json.loads(proxy.admin("/v1/servers")[1])["servers"][0]
+    configured = {"pool", "name", "address", "weight", "backup"}
+    assert table_rows("admin-api.md", "GET /v1/servers") == set(served) - configured
