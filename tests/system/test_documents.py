@@ -11,7 +11,6 @@ from harness.ports import free_port
 from harness.proxy import BINARY, ROOT
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMANDS = {"proxy", "agent", "check", "ctl", "keygen", "version"}
 
 
 def blocks():
@@ -41,12 +40,33 @@ def test_there_are_such_blocks():
     assert len(list(blocks())) >= 4
 
 
-def test_each_command_in_the_readme_exists():
-    shown = set(re.findall(r"^holdfast (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
-    assert shown and shown <= COMMANDS
-    for word in shown:
-        done = subprocess.run([BINARY, word, "--help"], capture_output=True, text=True, timeout=20)
-        assert done.returncode == 0, f"holdfast {word} --help: {done.stderr}"
+def commands_shown():
+    """(document, command, words behind it) of each `holdfast COMMAND ...` in a code span or a code block."""
+    for path in [*DOCUMENTS, *ROOT.glob("*.md"), *(ROOT / "packaging").glob("*.md")]:
+        text = path.read_text()
+        spans = re.findall(r"`holdfast ([a-z]+)([^`\n]*)`", text)
+        lines = re.findall(r"^\s*(?:\$ )?holdfast ([a-z]+)([^#\n]*)", "".join(text.split("```")[1::2]), re.MULTILINE)
+        for command, words in spans + lines:
+            yield path.name, command, words.split()
+
+
+def help_of(*words):
+    done = subprocess.run([BINARY, *words, "--help"], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, f"holdfast {' '.join(words)} --help: {done.stderr}"
+    return done.stdout
+
+
+def test_each_command_in_the_documents_exists_with_its_options():
+    commands = set(re.findall(r"^  (\w+) ", help_of(), re.MULTILINE))
+    shown = list(commands_shown())
+    assert len({command for _, command, _ in shown}) > 6 and len(shown) > 30
+    for document, command, words in shown:
+        assert command in commands, f"{document}: holdfast {command}"
+        text = help_of(command) if words else ""
+        for option in (word for word in words if re.match(r"--?[a-z]", word)):
+            assert re.search(rf"(?<![\w-]){option}\b", text), f"{document}: holdfast {command} {option}"
+        if command == "ctl" and words and words[0].isalpha():
+            assert re.search(rf"^  {words[0]} ", text, re.MULTILINE), f"{document}: holdfast ctl {words[0]}"
 
 
 def test_the_unit_file_names_real_commands():

@@ -105,6 +105,21 @@ def _leads_somewhere(known, path, name):
     return any(fnmatch.filter(known, place) or fnmatch.filter(known, f"{place}.h") for place in places)
 
 
+def check_targets(tree):
+    """`make TARGET` in a code span or a code block names a target that there is."""
+    targets = set()
+    for line in re.findall(r"^([a-z ]+):", tree.text("Makefile") if "Makefile" in tree.files else "", re.MULTILINE):
+        targets |= set(line.split())
+    for path in tree.matching(".md"):
+        fenced = False
+        for number, line in enumerate(tree.text(path).split("\n"), 1):
+            fenced ^= line.startswith("```")
+            pattern = r"\bmake ([a-z]+)" if fenced else r"`(?:[A-Z_]+=\S+ )?make ([a-z]+)"
+            for target in re.findall(pattern, line.partition("#")[0] if fenced else line):
+                if target not in targets:
+                    yield Finding(path, number, "targets", f"make {target}: there is no such target")
+
+
 def check_blanks(tree):
     """No place of a template was left unfilled: a line that is @WORD@ and nothing else."""
     for path in tree.matching(".md"):
@@ -159,5 +174,5 @@ def check_commands_documented(tree):
                 yield Finding(path, 1, "commands", advice)
 
 
-DOC_RULES = [check_links, check_folders_named, check_paths, check_blanks, check_documents_named,
+DOC_RULES = [check_links, check_folders_named, check_paths, check_targets, check_blanks, check_documents_named,
              check_references, check_keys_documented, check_commands_documented]
