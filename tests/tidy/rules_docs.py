@@ -105,6 +105,18 @@ def _leads_somewhere(known, path, name):
     return any(fnmatch.filter(known, place) or fnmatch.filter(known, f"{place}.h") for place in places)
 
 
+def check_identifiers(tree):
+    """A name of the code that a document mentions is in the code; a family (`hf_x_*`) has members."""
+    names = set()
+    for path in tree.matching(".c", ".h", ".def"):
+        names.update(re.findall(r"\b(?:hf|HF)_\w+", tree.text(path)))
+    for path in tree.matching(".md"):
+        for number, line in enumerate(tree.text(path).split("\n"), 1):
+            for name in re.findall(r"\b(?:hf|HF)_\w*\w(?![\w<])\*?", line):
+                if name not in names and not (name[-1] in "*_" and any(n.startswith(name.rstrip("*")) for n in names)):
+                    yield Finding(path, number, "identifiers", f"{name} is nowhere in the code")
+
+
 def check_targets(tree):
     """`make TARGET` in a code span or a code block names a target that there is."""
     targets = set()
@@ -174,5 +186,5 @@ def check_commands_documented(tree):
                 yield Finding(path, 1, "commands", advice)
 
 
-DOC_RULES = [check_links, check_folders_named, check_paths, check_targets, check_blanks, check_documents_named,
-             check_references, check_keys_documented, check_commands_documented]
+DOC_RULES = [check_links, check_folders_named, check_paths, check_identifiers, check_targets, check_blanks,
+             check_documents_named, check_references, check_keys_documented, check_commands_documented]

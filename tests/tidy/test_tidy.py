@@ -109,6 +109,8 @@ CASES = [
     ("paths", {"a.md": "```\nbench/run --quick\n```\n"}, "bench/run", {"a.md": "bench/run, build/bench/x\n", "bench/run": ""}),
     ("paths", {"a.md": "`fuzz/c/TARGET/x`\n", "fuzz/c/a/y": ""}, "fuzz/c/",
      {"a.md": "`fuzz/c/TARGET/y` `fuzz/*/a/`\n", "fuzz/c/a/y": ""}),
+    ("identifiers", {"a.md": "`HF_X_MAX`\n", "src/base/x.h": "HF_X_MIN\n"}, "HF_X_MAX",
+     {"a.md": "`HF_X_MIN`, `hf_x_*`, `hf_<module>_get`\n", "src/base/x.h": "HF_X_MIN hf_x_get\n"}),
     ("targets", {"a.md": "`X=1 make tost`\n", "Makefile": "test: build\n"}, "make tost",
      {"a.md": "`make test`; we make do\n```\nmake asan  make tsan # make sure\n```\n",
       "Makefile": "test: build\nasan tsan: ## x\n"}),
