@@ -140,3 +140,11 @@ def test_the_keys_of_a_server_are_documented(run_proxy, backends):
     served = json.loads(proxy.admin("/v1/servers")[1])["servers"][0]
     configured = {"pool", "name", "address", "weight", "backup"}
     assert table_rows("admin-api.md", "GET /v1/servers") == set(served) - configured
+
+
+def test_the_reasons_of_refusals_are_those_in_the_code():
+    text = (ROOT / "docs/failure.md").read_text().split("\n| `reason`, beside")[1].split("\n\n")[0]
+    reasons = re.findall(r"^\| `(.+?)` \|", text, re.MULTILINE)
+    source = "".join(path.read_text() for path in (ROOT / "src/proxy").glob("*.c"))
+    assert len(reasons) == 3
+    assert not [reason for reason in reasons if f'"{reason}"' not in source]
