@@ -11,6 +11,8 @@ static void judge_report(int rc, struct hf_config_report *report)
     REQUIRE((rc == 0) == (report->count == 0));
     for (unsigned i = 0; i < report->count; i++)
         REQUIRE(report->messages[i].text[0] != '\0');
+    for (unsigned i = 0; i < report->warning_count; i++)
+        REQUIRE(report->warnings[i].text[0] != '\0');
     hf_config_report_fini(report);
 }
 

@@ -1,7 +1,6 @@
 /* Connections with a front end of lines: "get K", "set K V", "lock K V", "unlock K", "row K K...",
  * "big N", "skip N" (N bytes follow, which are dropped), "auth P", "quit". */
-#include "agent/connection.h"
-#include "agent/testing.h"
+#include "agent/door_testing.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -9,15 +8,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { DEADLINE_MS = 10000, CONNECTIONS = 3, ANSWER_MAX = 4096, BIG = 300 * 1024 };
+enum { CONNECTIONS = 3, ANSWER_MAX = 4096, BIG = 300 * 1024 };
 
 static struct hf_testing_rig rig;
-static struct hf_loop *loop;
-static struct hf_door *door;
-static struct hf_timer watch;
-static bool (*condition)(void);
-static uint64_t give_up_ms;
-static bool late, emptied;
 static unsigned closes;
 
 /* ---- the front end ---- */
@@ -202,41 +195,23 @@ static void release(void)
     hold(NULL, call);
 }
 
-/* ---- the loop ---- */
-
-static void look(struct hf_timer *timer)
-{
-    late = hf_loop_now_ms(loop) > give_up_ms;
-    if (late || condition())
-        hf_loop_stop(loop);
-    else
-        hf_timer_set(hf_loop_timers(loop), &watch, hf_loop_now_ms(loop) + 1);
-}
-
-static void turn_until(bool (*wanted)(void))
-{
-    condition = wanted;
-    give_up_ms = hf_loop_now_ms(loop) + DEADLINE_MS;
-    hf_timer_set(hf_loop_timers(loop), &watch, hf_loop_now_ms(loop) + 1);
-    hf_loop_run(loop);
-    assert_false(late);
-}
+/* ---- what is waited for ---- */
 
 static bool nothing_is_open(void)
 {
-    return hf_door_counts(door)->open == 0;
+    return hf_door_counts(hf_testing_door())->open == 0;
 }
 
 static bool one_is_gone(void)
 {
-    return hf_door_counts(door)->open == CONNECTIONS - 1;
+    return hf_door_counts(hf_testing_door())->open == CONNECTIONS - 1;
 }
 
 static bool is_quiet(void) /* no request in 20 turns */
 {
     static uint64_t requests;
     static unsigned turns;
-    uint64_t now = hf_door_counts(door)->requests;
+    uint64_t now = hf_door_counts(hf_testing_door())->requests;
     turns = now == requests ? turns + 1 : 0;
     requests = now;
     return turns > 20;
@@ -245,27 +220,6 @@ static bool is_quiet(void) /* no request in 20 turns */
 static bool a_call_is_held(void)
 {
     return held != NULL;
-}
-
-static void note_emptied(void *user)
-{
-    emptied = true;
-}
-
-static bool is_emptied(void)
-{
-    return emptied;
-}
-
-static void open_door(const char *password)
-{
-    struct hf_door_settings settings = {.front = &lines,
-                                        .sessions = fast,
-                                        .password = hf_slice_text(password),
-                                        .connections_max = CONNECTIONS};
-    assert_int_equal(hf_address_parse(HF_SLICE("127.0.0.1:0"), &settings.bind), 0);
-    assert_int_equal(hf_door_new(loop, &settings, &door), 0);
-    assert_true(hf_door_counts(door)->port > 0);
 }
 
 static int set_up(void **state)
@@ -277,22 +231,17 @@ static int set_up(void **state)
                                                   .hash_key = hf_testing_hash_key,
                                                   .backend = &backend};
     assert_int_equal(hf_sessions_new(&settings, &fast), 0);
-    assert_int_equal(hf_loop_new(&loop), 0);
-    watch = (struct hf_timer){.expired = look};
-    slow = late = emptied = false;
+    slow = false;
     held = NULL;
     closes = abandoned = 0;
-    open_door(NULL);
+    hf_testing_open_door((struct hf_door_settings){
+        .front = &lines, .sessions = fast, .connections_max = CONNECTIONS});
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    hf_door_stop(door, note_emptied, NULL);
-    hf_door_cut(door);
-    turn_until(is_emptied);
-    hf_door_free(&door);
-    hf_loop_free(&loop);
+    hf_testing_close_door();
     hf_sessions_free(&fast);
     hf_testing_rig_fini(&rig);
     return 0;
@@ -302,9 +251,7 @@ static int tear_down(void **state)
 
 static int client(void)
 {
-    const struct hf_address *address = hf_door_address(door);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, &address->any, address->size), 0);
+    int fd = hf_testing_connect();
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
     return fd;
 }
@@ -329,7 +276,7 @@ static void await(int fd, size_t size)
     answer_size = 0;
     answer_wanted = size;
     answer_fd = fd;
-    turn_until(is_answered);
+    hf_testing_turn_until(is_answered);
     answer[answer_size] = '\0';
 }
 
@@ -375,9 +322,9 @@ static void requests_are_answered_in_order(void **state)
     says(fd, "\n");
     await(fd, 2);
     assert_string_equal(answer, "2\n");
-    assert_int_equal(hf_door_counts(door)->requests, 8);
+    assert_int_equal(hf_door_counts(hf_testing_door())->requests, 8);
     close(fd);
-    turn_until(nothing_is_open);
+    hf_testing_turn_until(nothing_is_open);
     assert_int_equal(closes, 1);
 }
 
@@ -386,7 +333,7 @@ static void nothing_is_executed_while_a_call_is_under_way(void **state)
     int fd = client();
     slow = true;
     says(fd, "set a 1\nget a\nrow a a\n");
-    turn_until(a_call_is_held);
+    hf_testing_turn_until(a_call_is_held);
     assert_int_equal(held->operation.kind, HF_OPERATION_SET);
     assert_true(hf_slice_equal(held->operation.value, HF_SLICE("1"))); /* the input stays */
     says(fd, "get b\n");
@@ -397,7 +344,7 @@ static void nothing_is_executed_while_a_call_is_under_way(void **state)
     slow = true;
     says(fd, "row a b a\n"); /* each in turn */
     for (unsigned i = 0; i < 3; i++) {
-        turn_until(a_call_is_held);
+        hf_testing_turn_until(a_call_is_held);
         release();
         slow = true;
     }
@@ -413,35 +360,35 @@ static void a_client_that_goes_away_abandons_its_call(void **state)
     int fd = client();
     slow = true;
     says(fd, "get a\n");
-    turn_until(a_call_is_held);
-    hf_door_cut(door);
+    hf_testing_turn_until(a_call_is_held);
+    hf_door_cut(hf_testing_door());
     assert_int_equal(abandoned, 1);
     ends(fd);
     fd = client();
     says(fd, "get a\n");
-    turn_until(a_call_is_held);
+    hf_testing_turn_until(a_call_is_held);
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     close(fd); /* a reset: found out when the answer is sent */
     release();
-    turn_until(nothing_is_open);
+    hf_testing_turn_until(nothing_is_open);
 }
 
 /* Behind a stop only who still waits is served. */
 static void who_hung_up_while_the_process_was_stopped_is_not_served(void **state)
 {
     int gone = client(), waiting = client();
-    door->settings.shared = true;
+    hf_testing_door()->settings.shared = true;
     answers(gone, "get a\n", "missing\n");
     says(gone, "set a 1\n");
     says(waiting, "set b 2\n");
     close(gone);
     poll(NULL, 0, HF_LOOP_STOPPED_MS + 100); /* more than the timer's millisecond and rounding */
     await(waiting, strlen("\n"));
-    assert_int_equal(hf_door_counts(door)->forsaken, 1);
+    assert_int_equal(hf_door_counts(hf_testing_door())->forsaken, 1);
     answers(waiting, "get a\n", "missing\n");
     answers(waiting, "get b\n", "2\n");
     close(waiting);
-    turn_until(nothing_is_open);
+    hf_testing_turn_until(nothing_is_open);
 }
 
 static void large_requests_and_answers_pass(void **state)
@@ -484,13 +431,14 @@ static void who_does_not_read_is_not_served_further(void **state)
     for (unsigned i = 0; i < REQUESTS; i++)
         says(fd, "big 262144\n");
     says(fd, "set a 1\n");
-    turn_until(is_quiet);
-    assert_true(hf_door_counts(door)->requests < REQUESTS); /* the rest waits in sockets */
+    hf_testing_turn_until(is_quiet);
+    assert_true(hf_door_counts(hf_testing_door())->requests <
+                REQUESTS); /* the rest waits in sockets */
     for (size_t left = (size_t)REQUESTS * PIECE + 1; left > 0; left -= answer_size) {
         await(fd, 1);
         assert_true(answer_size > 0 && answer_size <= left);
     }
-    assert_int_equal(hf_door_counts(door)->requests, REQUESTS + 1);
+    assert_int_equal(hf_door_counts(hf_testing_door())->requests, REQUESTS + 1);
     close(fd);
 }
 
@@ -505,9 +453,9 @@ static void more_than_the_limit_are_told(void **state)
     await(fd, 9);
     assert_string_equal(answer, "too many\n");
     close(fd);
-    assert_int_equal(hf_door_counts(door)->refused, 1);
+    assert_int_equal(hf_door_counts(hf_testing_door())->refused, 1);
     close(fds[0]);
-    turn_until(one_is_gone);
+    hf_testing_turn_until(one_is_gone);
     fd = client();
     answers(fd, "quit\nget a\n", "bye\n");
     ends(fd);
@@ -517,7 +465,7 @@ static void more_than_the_limit_are_told(void **state)
 
 static void a_password_is_asked_for(void **state)
 {
-    hf_door_set_password(door, HF_SLICE("secret"));
+    hf_door_set_password(hf_testing_door(), HF_SLICE("secret"));
     int fd = client();
     answers(fd, "get a\nauth wrong\nauth secret\nget a\n", "auth first\nwrong\nok\nmissing\n");
     close(fd);
@@ -526,7 +474,8 @@ static void a_password_is_asked_for(void **state)
         answers(fd, "auth x\n", "wrong\n");
     answers(fd, "auth x\n", "enough\n");
     ends(fd);
-    assert_int_equal(hf_door_counts(door)->auth_failures, HF_CONNECTION_AUTH_FAILURES_MAX + 1);
+    assert_int_equal(hf_door_counts(hf_testing_door())->auth_failures,
+                     HF_CONNECTION_AUTH_FAILURES_MAX + 1);
 }
 
 static void locks_end_with_their_connection(void **state)
@@ -539,7 +488,7 @@ static void locks_end_with_their_connection(void **state)
             "\n\n\n\n");
     answers(second, "lock PHPREDIS_SESSION:9_LOCK you\nset PHPREDIS_SESSION:8_LOCK you\n", "\n\n");
     close(first);
-    while (hf_door_counts(door)->open > 1)
+    while (hf_door_counts(hf_testing_door())->open > 1)
         await(second, 0);
     answers(second,
             "row PHPREDIS_SESSION:7_LOCK PHPREDIS_SESSION:8_LOCK PHPREDIS_SESSION:9_LOCK "
@@ -554,27 +503,26 @@ static void a_stopped_door_answers_what_was_asked(void **state)
     answers(idle, "get a\n", "missing\n");
     slow = true;
     says(busy, "get a\nget b\n");
-    turn_until(a_call_is_held);
-    struct hf_door *stopped = door;
-    hf_door_stop(stopped, note_emptied, NULL);
+    hf_testing_turn_until(a_call_is_held);
+    hf_door_stop(hf_testing_door(), hf_testing_note_emptied, NULL);
     ends(idle);
-    assert_false(emptied);
+    assert_false(hf_testing_is_emptied());
     release();
     await(busy, strlen("missing\nmissing\n"));
     assert_string_equal(answer, "missing\nmissing\n");
     ends(busy);
-    turn_until(is_emptied);
-    hf_door_free(&door);
-    emptied = false;
-    open_door(NULL); /* for the tear-down */
+    hf_testing_turn_until(hf_testing_is_emptied);
+    hf_door_free(&hf_testing_doorstep.door);
 }
 
 static void an_address_has_one_door(void **state)
 {
     struct hf_door *second = NULL;
-    struct hf_door_settings settings = {
-        .front = &lines, .sessions = fast, .bind = *hf_door_address(door), .connections_max = 1};
-    assert_int_equal(hf_door_new(loop, &settings, &second), -EADDRINUSE);
+    struct hf_door_settings settings = {.front = &lines,
+                                        .sessions = fast,
+                                        .bind = *hf_door_address(hf_testing_door()),
+                                        .connections_max = 1};
+    assert_int_equal(hf_door_new(hf_testing_doorstep.loop, &settings, &second), -EADDRINUSE);
     assert_null(second);
 }
 

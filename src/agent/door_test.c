@@ -1,19 +1,12 @@
 /* How long a door is patient with clients that send half a request. The front end answers each line
  * with a line; one that begins with '+' announces that as many bytes more are to be dropped. */
-#include "agent/connection.h"
-#include "agent/testing.h"
+#include "agent/door_testing.h"
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { DEADLINE_MS = 10000, REQUEST_MS = 50, CLIENTS = 2, DROPPED = 100 };
+enum { REQUEST_MS = 50, CLIENTS = 2, DROPPED = 100 };
 
 static struct hf_testing_rig rig;
-static struct hf_loop *loop;
-static struct hf_door *door;
-static struct hf_timer watch;
-static bool (*condition)(void);
-static uint64_t give_up_ms;
-static bool emptied;
 
 static enum hf_front_step feed(struct hf_connection *connection, struct hf_slice input,
                                size_t *ret_used)
@@ -34,54 +27,21 @@ static enum hf_front_step resume(struct hf_connection *connection)
 static const struct hf_front lines = {
     .name = "lines", .too_many = {"too many\n", 9}, .feed = feed, .resume = resume};
 
-static void look(struct hf_timer *timer)
-{
-    assert_true(hf_loop_now_ms(loop) < give_up_ms);
-    if (condition())
-        hf_loop_stop(loop);
-    else
-        hf_timer_set(hf_loop_timers(loop), &watch, hf_loop_now_ms(loop) + 1);
-}
-
-static void turn_until(bool (*wanted)(void))
-{
-    condition = wanted;
-    give_up_ms = hf_loop_now_ms(loop) + DEADLINE_MS;
-    hf_timer_set(hf_loop_timers(loop), &watch, hf_loop_now_ms(loop) + 1);
-    hf_loop_run(loop);
-}
-
-static void note_emptied(void *user)
-{
-    emptied = true;
-}
-
-static bool is_emptied(void)
-{
-    return emptied;
-}
-
 static bool one_is_overdue(void)
 {
-    return hf_door_counts(door)->overdue == 1 && hf_door_counts(door)->open == CLIENTS - 1;
+    return hf_door_counts(hf_testing_door())->overdue == 1 &&
+           hf_door_counts(hf_testing_door())->open == CLIENTS - 1;
 }
 
 static bool two_are_answered(void)
 {
-    return hf_door_counts(door)->requests >= 2;
+    return hf_door_counts(hf_testing_door())->requests >= 2;
 }
 
 static bool much_later(void)
 {
-    return hf_loop_now_ms(loop) > give_up_ms - DEADLINE_MS + (uint64_t)2 * REQUEST_MS;
-}
-
-static int client(void)
-{
-    const struct hf_address *address = hf_door_address(door);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, &address->any, address->size), 0);
-    return fd;
+    return hf_loop_now_ms(hf_testing_doorstep.loop) >
+           hf_testing_doorstep.begun_ms + (uint64_t)2 * REQUEST_MS;
 }
 
 static void says(int fd, const char *text)
@@ -92,25 +52,16 @@ static void says(int fd, const char *text)
 static int set_up(void **state)
 {
     hf_testing_rig_init(&rig);
-    assert_int_equal(hf_loop_new(&loop), 0);
-    watch = (struct hf_timer){.expired = look};
-    emptied = false;
-    struct hf_door_settings settings = {.front = &lines,
-                                        .sessions = rig.sessions,
-                                        .connections_max = CLIENTS,
-                                        .request_ms = REQUEST_MS};
-    assert_int_equal(hf_address_parse(HF_SLICE("127.0.0.1:0"), &settings.bind), 0);
-    assert_int_equal(hf_door_new(loop, &settings, &door), 0);
+    hf_testing_open_door((struct hf_door_settings){.front = &lines,
+                                                   .sessions = rig.sessions,
+                                                   .connections_max = CLIENTS,
+                                                   .request_ms = REQUEST_MS});
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    hf_door_stop(door, note_emptied, NULL);
-    hf_door_cut(door);
-    turn_until(is_emptied);
-    hf_door_free(&door);
-    hf_loop_free(&loop);
+    hf_testing_close_door();
     hf_testing_rig_fini(&rig);
     return 0;
 }
@@ -118,10 +69,10 @@ static int tear_down(void **state)
 static void half(const char *text)
 {
     char byte;
-    int idle = client(), slow = client();
+    int idle = hf_testing_connect(), slow = hf_testing_connect();
     says(idle, "a\n");
     says(slow, text);
-    turn_until(one_is_overdue);
+    hf_testing_turn_until(one_is_overdue);
     assert_int_equal(read(idle, &byte, 1), 1); /* answered, and not hurried */
     close(idle);
     close(slow);
@@ -144,13 +95,13 @@ static void half_of_what_is_dropped_too(void **state)
 
 static void who_sends_nothing_or_whole_requests_stays(void **state)
 {
-    int idle = client(), busy = client();
+    int idle = hf_testing_connect(), busy = hf_testing_connect();
     says(busy, "a\nb");
     says(busy, "\n");
-    turn_until(two_are_answered);
-    turn_until(much_later);
-    assert_int_equal(hf_door_counts(door)->open, CLIENTS);
-    assert_int_equal(hf_door_counts(door)->overdue, 0);
+    hf_testing_turn_until(two_are_answered);
+    hf_testing_turn_until(much_later);
+    assert_int_equal(hf_door_counts(hf_testing_door())->open, CLIENTS);
+    assert_int_equal(hf_door_counts(hf_testing_door())->overdue, 0);
     close(idle);
     close(busy);
 }

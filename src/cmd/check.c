@@ -66,9 +66,8 @@ static bool is_agent_file(const char *path)
     return keys.found;
 }
 
-static int tell(const char *file, const struct hf_config_report *report, int error)
+static int fail(const char *file, const struct hf_config_report *report, int error)
 {
-    hf_cmd_print_report(file, report);
     if (report->count == 0)
         fprintf(stderr, "%s: %s\n", file, strerror(-error));
     return HF_EXIT_FAILED;
@@ -188,8 +187,9 @@ static int check_agent(const char *file)
     struct hf_agent_config *config = NULL;
     int code = HF_EXIT_DONE;
     int result = hf_config_load_agent(file, &config, &report);
+    hf_cmd_print_report(file, &report);
     if (result != 0)
-        code = tell(file, &report, result);
+        code = fail(file, &report, result);
     else
         hf_check_print_agent(config);
     hf_agent_config_free(&config);
@@ -202,7 +202,8 @@ static int check_proxy(const char *file)
     struct hf_config_report report = {0};
     struct hf_config *config = NULL;
     int result = hf_config_load(file, false, &config, &report);
-    int code = result == 0 ? print_summary(config) : tell(file, &report, result);
+    hf_cmd_print_report(file, &report);
+    int code = result == 0 ? print_summary(config) : fail(file, &report, result);
     if (config)
         hf_config_unref(&config);
     hf_config_report_fini(&report);

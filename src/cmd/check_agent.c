@@ -11,13 +11,6 @@
 
 enum { MS_PER_S = 1000 };
 
-static const char *mode_of(const struct hf_agent_config *config)
-{
-    if (config->external.url != NULL)
-        return "external";
-    return config->replication.on ? "replicated" : "local";
-}
-
 static void print_peers(const struct hf_agent_replication *replication)
 {
     char address[HF_ADDRESS_TEXT_MAX];
@@ -37,7 +30,7 @@ static void print_peers(const struct hf_agent_replication *replication)
 static void promise_alone(void)
 {
     printf("\nwhat becomes of sessions when this process ends, for whatever reason:\n"
-           "  all are gone; write peers: to have copies at other agents\n");
+           "  all are gone; write peers: and mode: replicated to have copies at other agents\n");
 }
 
 static void promise_external(const struct hf_agent_external *external)
@@ -109,7 +102,8 @@ void hf_check_print_agent(const struct hf_agent_config *config)
                 {"admin", &config->process->admin_bind}};
     char address[HF_ADDRESS_TEXT_MAX];
     printf("%s: good: agent %s, %s, %llu MiB for sessions, when full: %s\n", config->process->file,
-           config->process->node, mode_of(config), (unsigned long long)(config->memory >> 20),
+           config->process->node, hf_agent_mode_word(config->mode),
+           (unsigned long long)(config->memory >> 20),
            config->when_full == HF_STORE_EVICT ? "evict" : "refuse");
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (rows[i].address->size == 0)

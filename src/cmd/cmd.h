@@ -9,7 +9,8 @@ enum { HF_EXIT_DONE = 0, HF_EXIT_FAILED = 1, HF_EXIT_USAGE = 2 };
  * was printed. */
 int hf_cmd_file_option(int argc, char **argv, const char *usage, const char **ret_file);
 struct hf_config_report;
-/* "FILE:LINE: what, and what to write" on stderr, a line for each mistake of the file. */
+/* "FILE:LINE: what, and what to write" on stderr, a line for each mistake of the file, and with
+ * "warning: " in it for what is not used. */
 void hf_cmd_print_report(const char *file, const struct hf_config_report *report);
 
 int hf_cmd_check(int argc, char **argv);

@@ -25,15 +25,21 @@ int hf_cmd_file_option(int argc, char **argv, const char *usage, const char **re
     return -1;
 }
 
+static void print_message(const char *file, const char *kind,
+                          const struct hf_config_message *message)
+{
+    if (message->line > 0)
+        fprintf(stderr, "%s:%u: %s%s\n", file, message->line, kind, message->text);
+    else
+        fprintf(stderr, "%s: %s%s\n", file, kind, message->text);
+}
+
 void hf_cmd_print_report(const char *file, const struct hf_config_report *report)
 {
-    for (unsigned i = 0; i < report->count; i++) {
-        const struct hf_config_message *message = &report->messages[i];
-        if (message->line > 0)
-            fprintf(stderr, "%s:%u: %s\n", file, message->line, message->text);
-        else
-            fprintf(stderr, "%s: %s\n", file, message->text);
-    }
+    for (unsigned i = 0; i < report->warning_count; i++)
+        print_message(file, "warning: ", &report->warnings[i]);
+    for (unsigned i = 0; i < report->count; i++)
+        print_message(file, "", &report->messages[i]);
     if (report->more > 0)
         fprintf(stderr, "%s: and %u more\n", file, report->more);
 }

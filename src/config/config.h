@@ -6,7 +6,8 @@
 #include "model/config.h"
 
 enum {
-    HF_CONFIG_ERRORS_MAX = 50, /* more are counted, not told */
+    HF_CONFIG_ERRORS_MAX = 50,   /* more are counted, not told */
+    HF_CONFIG_WARNINGS_MAX = 16, /* what a file can have at most */
     HF_CONFIG_FILE_MAX = 4 * 1024 * 1024,
 };
 
@@ -19,6 +20,9 @@ struct hf_config_report {
     struct hf_config_message messages[HF_CONFIG_ERRORS_MAX];
     unsigned count;
     unsigned more; /* beyond the maximum */
+    /* What is right and yet not what was meant, maybe; a configuration may come with them. */
+    struct hf_config_message warnings[HF_CONFIG_WARNINGS_MAX];
+    unsigned warning_count;
 };
 void hf_config_report_fini(struct hf_config_report *report);
 

@@ -66,14 +66,9 @@ void hf_finish_external(struct hf_loader *loader, struct hf_agent_config *config
     const struct hf_yaml *agent = hf_yaml_get(loader->root, "agent");
     struct hf_agent_external *external = &config->external;
     struct hf_store_url url;
-    if (draft->external_url == NULL)
+    if (draft->external_url == NULL || !draft->is_external)
         return;
     unsigned line = hf_yaml_line(hf_yaml_get(agent, "external"), "url");
-    if (!draft->is_external) {
-        hf_loader_tell(loader, hf_yaml_line(agent, "external"),
-                       "'external' is of no use in this mode: add mode: external, or leave it out");
-        return;
-    }
     external->url = hf_loader_copy(loader, draft->external_url);
     if (external->url == NULL || hf_store_url_parse(hf_slice_text(external->url), &url) != NULL)
         return; /* told when it was read */

@@ -13,18 +13,25 @@
 
 enum { TEXT_MAX = 1024 };
 
-static char told[TEXT_MAX]; /* the messages of the last load */
+static char told[TEXT_MAX];   /* the messages of the last load */
+static char warned[TEXT_MAX]; /* its warnings */
+
+static void write_down(const struct hf_config_message *messages, unsigned count, char *text)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (unsigned i = 0; i < count && used < TEXT_MAX; i++)
+        used += (size_t)snprintf(text + used, TEXT_MAX - used, "%u: %s\n", messages[i].line,
+                                 messages[i].text);
+}
 
 static struct hf_agent_config *load(const char *text)
 {
     struct hf_config_report report = {0};
     struct hf_agent_config *config = NULL;
-    size_t used = 0;
     (void)hf_config_load_agent_text(hf_slice_text(text), "x.yaml", &config, &report);
-    told[0] = '\0';
-    for (unsigned i = 0; i < report.count && used < sizeof(told); i++)
-        used += (size_t)snprintf(told + used, sizeof(told) - used, "%u: %s\n",
-                                 report.messages[i].line, report.messages[i].text);
+    write_down(report.messages, report.count, told);
+    write_down(report.warnings, report.warning_count, warned);
     hf_config_report_fini(&report);
     return config;
 }
@@ -40,6 +47,7 @@ static void who_they_are_and_which_of_them_it_is(void **state)
 {
     struct hf_agent_config *config = load(AGENT("  peer: 127.0.0.1:7401\n" PEERS));
     assert_string_equal(told, "");
+    assert_string_equal(warned, "");
     const struct hf_agent_replication *replication = &config->replication;
     assert_true(replication->on && !replication->has_key);
     assert_int_equal(replication->peer_count, 3);
@@ -65,10 +73,7 @@ static void who_they_are_and_which_of_them_it_is(void **state)
 static void alone_it_has_none(void **state)
 {
     struct hf_agent_config *config = load(AGENT(""));
-    assert_false(config->replication.on);
-    hf_agent_config_free(&config);
-    config = load(AGENT("  peer: 127.0.0.1:7401\n" PEERS "  mode: local\n"));
-    assert_string_equal(told, "");
+    assert_string_equal(warned, "");
     assert_false(config->replication.on);
     hf_agent_config_free(&config);
 }
@@ -100,8 +105,81 @@ static void a_store_goes_with_them_or_without(void **state)
 
     assert_null(load(AGENT(STORE "  mode: transition\n")));
     assert_non_null(strstr(told, "has no 'peers'"));
+}
+
+#define NO_USE(line, keys)                                                                         \
+    line ": without 'peers' there is no use of " keys ", sessions have no copies: add peers: "     \
+         "{app1: \"127.0.0.1:7401\", app2: \"127.0.0.1:7402\"} to have them, or leave these out\n"
+
+/* A file may have ready what another mode needs, when it names its own; the operator is told. */
+static void what_the_mode_does_not_use_is_warned_of(void **state)
+{
+    struct hf_agent_config *config =
+        load(AGENT("  peer: 127.0.0.1:7401\n" PEERS "  mode: local\n  backups: 2\n"));
+    assert_string_equal(told, "");
+    assert_string_equal(warned,
+                        "5: mode: local does not use 'peers', 'peer', 'backups', its sessions have "
+                        "no copies: write mode: replicated to have them, or leave these out\n");
+    assert_int_equal(config->mode, HF_AGENT_LOCAL);
+    assert_false(config->replication.on);
+    hf_agent_config_free(&config);
+
+    config = load(AGENT("  consistency: available\n  peer: 127.0.0.1:7401\n"));
+    assert_string_equal(warned, NO_USE("5", "'peer', 'consistency'"));
+    assert_int_equal(config->mode, HF_AGENT_LOCAL);
+    hf_agent_config_free(&config);
+
+    config =
+        load(AGENT("  mode: external\n  acknowledge: memory\n  peer_key_file: /nowhere\n" STORE));
+    assert_string_equal(told, "");
+    assert_string_equal(warned, NO_USE("6", "'peer_key_file', 'acknowledge'"));
+    assert_false(config->replication.on || config->replication.has_key);
+    hf_agent_config_free(&config);
+}
+
+/* Both front ends are served, which they could not be were the store spoken to. */
+static void a_store_may_stand_beside_another_mode(void **state)
+{
+    static const char text[] =
+        AGENT("  memcached: 127.0.0.1:11311\n  peer: 127.0.0.1:7401\n" PEERS
+              "  mode: replicated\n  external: {url: \"redis://127.0.0.1:6379/0\",\n"
+              "             write: through, password_file: /nowhere}\n");
+    struct hf_agent_config *config = load(text);
+    assert_string_equal(told, "");
+    assert_string_equal(
+        warned, "8: mode: replicated does not use 'external', its store is not spoken to: write "
+                "mode: external to keep sessions there, with copies at 'peers' where there are "
+                "any, or leave it out\n");
+    assert_int_equal(config->mode, HF_AGENT_REPLICATED);
+    assert_true(config->replication.on && config->memcached.size > 0);
+    assert_null(config->external.url);
+    assert_null(config->external.password);
+    hf_agent_config_free(&config);
+
     assert_null(load(AGENT(STORE "  peer: 127.0.0.1:7401\n" PEERS)));
-    assert_non_null(strstr(told, "is of no use in this mode"));
+    assert_string_equal(told, "4: 'external' needs a mode that uses it: add mode: external, with "
+                              "copies at 'peers' where there are any, or leave it out\n");
+    assert_null(load(AGENT(STORE)));
+    assert_non_null(strstr(told, "add mode: external"));
+    assert_null(load(AGENT("  mode: local\n  external: {url: \"http://127.0.0.1\"}\n")));
+    assert_non_null(strstr(told, "'url' begins with none of"));
+}
+
+static void the_warnings_of_a_file_have_a_limit(void **state)
+{
+    static const char agent[] =
+        "---\n" AGENT("  peer: 127.0.0.1:7401\n" PEERS STORE "  mode: local\n");
+    enum { SIZE = sizeof(agent) - 1, COUNT = HF_CONFIG_WARNINGS_MAX / 2 };
+    char text[COUNT * SIZE];
+    struct hf_config_report report = {0};
+    for (unsigned i = 0; i < COUNT; i++)
+        memcpy(text + (size_t)i * SIZE, agent, SIZE);
+    assert_int_equal(hf_config_check_agent_text(hf_slice(text, sizeof(text)), "x.yaml", &report),
+                     0);
+    assert_int_equal(report.count, 0);
+    assert_int_equal(report.warning_count, HF_CONFIG_WARNINGS_MAX);
+    hf_config_report_fini(&report);
+    assert_int_equal(report.warning_count, 0);
 }
 
 static void mistakes_are_told(void **state)
@@ -209,8 +287,13 @@ static void a_key_is_read_and_never_everybodys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(who_they_are_and_which_of_them_it_is), cmocka_unit_test(alone_it_has_none),
-        cmocka_unit_test(a_store_goes_with_them_or_without),    cmocka_unit_test(mistakes_are_told),
+        cmocka_unit_test(who_they_are_and_which_of_them_it_is),
+        cmocka_unit_test(alone_it_has_none),
+        cmocka_unit_test(a_store_goes_with_them_or_without),
+        cmocka_unit_test(what_the_mode_does_not_use_is_warned_of),
+        cmocka_unit_test(a_store_may_stand_beside_another_mode),
+        cmocka_unit_test(the_warnings_of_a_file_have_a_limit),
+        cmocka_unit_test(mistakes_are_told),
         cmocka_unit_test(a_key_is_read_and_never_everybodys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

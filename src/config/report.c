@@ -5,6 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Cut at HF_REPORT_TEXT_MAX; NULL without memory. */
+__attribute__((format(printf, 1, 0))) static char *format_text(const char *format,
+                                                               va_list arguments)
+{
+    char text[HF_REPORT_TEXT_MAX];
+    vsnprintf(text, sizeof(text), format, arguments);
+    return strdup(text);
+}
+
 void hf_report_add_list(struct hf_config_report *report, unsigned line, const char *format,
                         va_list arguments)
 {
@@ -13,14 +22,12 @@ void hf_report_add_list(struct hf_config_report *report, unsigned line, const ch
         report->more++;
         return;
     }
-    char text[HF_REPORT_TEXT_MAX];
-    vsnprintf(text, sizeof(text), format, arguments);
-    char *copy = strdup(text);
-    if (copy == NULL) {
+    char *text = format_text(format, arguments);
+    if (text == NULL) {
         report->more++;
         return;
     }
-    report->messages[report->count++] = (struct hf_config_message){.line = line, .text = copy};
+    report->messages[report->count++] = (struct hf_config_message){.line = line, .text = text};
 }
 
 void hf_report_add(struct hf_config_report *report, unsigned line, const char *format, ...)
@@ -29,6 +36,18 @@ void hf_report_add(struct hf_config_report *report, unsigned line, const char *f
     va_start(arguments, format);
     hf_report_add_list(report, line, format, arguments);
     va_end(arguments);
+}
+
+void hf_report_warn(struct hf_config_report *report, unsigned line, const char *format, ...)
+{
+    REQUIRE(report->warning_count < HF_CONFIG_WARNINGS_MAX);
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = format_text(format, arguments);
+    va_end(arguments);
+    if (text != NULL)
+        report->warnings[report->warning_count++] =
+            (struct hf_config_message){.line = line, .text = text};
 }
 
 void hf_report_sort(struct hf_config_report *report)
@@ -47,6 +66,8 @@ void hf_config_report_fini(struct hf_config_report *report)
     REQUIRE(report->count <= HF_CONFIG_ERRORS_MAX);
     for (unsigned i = 0; i < report->count; i++)
         free(report->messages[i].text);
+    for (unsigned i = 0; i < report->warning_count; i++)
+        free(report->warnings[i].text);
     *report = (struct hf_config_report){0};
 }
 

@@ -11,6 +11,9 @@ void hf_report_add(struct hf_config_report *report, unsigned line, const char *f
     __attribute__((format(printf, 3, 4)));
 void hf_report_add_list(struct hf_config_report *report, unsigned line, const char *format,
                         va_list arguments) __attribute__((format(printf, 3, 0)));
+/* The same of what does not keep the file from being used. */
+void hf_report_warn(struct hf_config_report *report, unsigned line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* In the order of the file; messages of one line stay in the order they were found. */
 void hf_report_sort(struct hf_config_report *report);
 

@@ -3,6 +3,7 @@
 #include "proto/store_url.h"
 #include "store/memory.h"
 #include <errno.h>
+#include <stdio.h>
 
 /* NAME:PORT for a DNS name: address types are numeric only. */
 static int read_host_port(struct hf_loader *loader, const struct hf_key *key,
@@ -161,8 +162,54 @@ static void check_replication(struct hf_loader *loader, const struct hf_yaml *no
                        "peer_key_file: /etc/holdfast/peer.key");
 }
 
+/* What only copies at peers need, in an agent that has none. One warning names all of it. */
+static void warn_of_copies(struct hf_loader *loader, const struct hf_yaml *node)
+{
+    static const char *const keys[] = {"peers",   "peer",        "peer_key_file",
+                                       "backups", "acknowledge", "consistency"};
+    char names[HF_REPORT_TEXT_MAX / 2] = "";
+    size_t used = 0;
+    unsigned line = 0;
+    for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (hf_yaml_get(node, keys[i]) == NULL)
+            continue;
+        if (line == 0)
+            line = hf_yaml_line(node, keys[i]);
+        used += (size_t)snprintf(names + used, sizeof(names) - used, "%s'%s'", used > 0 ? ", " : "",
+                                 keys[i]);
+    }
+    if (line > 0 && loader->agent.peers_set)
+        hf_report_warn(loader->report, line,
+                       "mode: local does not use %s, its sessions have no copies: write mode: "
+                       "replicated to have them, or leave these out",
+                       names);
+    else if (line > 0)
+        hf_report_warn(loader->report, line,
+                       "without 'peers' there is no use of %s, sessions have no copies: add "
+                       "peers: {app1: \"127.0.0.1:7401\", app2: \"127.0.0.1:7402\"} to have them, "
+                       "or leave these out",
+                       names);
+}
+
+/* Who names the mode may have the store of another one ready; who does not meant the store. */
+static void check_unused_store(struct hf_loader *loader, const struct hf_yaml *node)
+{
+    unsigned line = hf_yaml_line(node, "external");
+    if (hf_yaml_get(node, "mode") == NULL)
+        hf_loader_tell(loader, line,
+                       "'external' needs a mode that uses it: add mode: external, with copies at "
+                       "'peers' where there are any, or leave it out");
+    else
+        hf_report_warn(loader->report, line,
+                       "mode: %s does not use 'external', its store is not spoken to: write mode: "
+                       "external to keep sessions there, with copies at 'peers' where there are "
+                       "any, or leave it out",
+                       hf_agent_mode_word((enum hf_agent_mode)loader->agent.mode));
+}
+
 static void check_agent(struct hf_loader *loader, const struct hf_yaml *node, void *target)
 {
+    _Static_assert(HF_CONFIG_WARNINGS_MAX == 2 * HF_YAML_DOCUMENTS_MAX, "two an agent");
     struct hf_agent_draft *agent = target;
     bool external = agent->mode == HF_AGENT_EXTERNAL || agent->mode == HF_AGENT_TRANSITION;
     loader->agent.is_external = external;
@@ -174,6 +221,10 @@ static void check_agent(struct hf_loader *loader, const struct hf_yaml *node, vo
                         (agent->mode == HF_AGENT_EXTERNAL && agent->peers_set);
     if (agent->replicated)
         check_replication(loader, node);
+    else
+        warn_of_copies(loader, node);
+    if (!external && agent->external_url != NULL)
+        check_unused_store(loader, node);
     if (agent->flush && (agent->replicated || external))
         hf_loader_tell(loader, hf_yaml_line(node, "flush"),
                        "flush: allow would end the sessions of all servers: write flush: deny, or "

@@ -160,7 +160,6 @@ def test_a_unix_socket_goes_with_its_agent(tmp_path):
     "keys, told",
     [
         ({"mode": "external", "external": {"url": "redis://a:1"}}, "'url' has 'a:1': write a numeric"),
-        ({"external": {"url": "redis://127.0.0.1:1"}}, "'external' is of no use in this mode"),
         ({"mode": "external", "memcached": "127.0.0.1:1", "external": {"url": "redis://127.0.0.1:1"}},
          "serves Redis alone"),
         ({"redis": "0.0.0.0:6380"}, "'redis' is not on loopback and there is no 'password_file'"),

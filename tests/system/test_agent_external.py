@@ -207,6 +207,30 @@ def test_sessions_go_on_while_the_store_is_away_and_nothing_is_lost(pair):
         assert pair.metric("store_lost_total") == 0
 
 
+def test_a_store_that_is_not_there_at_the_start(tmp_path):
+    """What the log says is so when it says it: nothing is reconciled before the store answers."""
+    pair = Pair(tmp_path)
+    try:
+        pair.agent.start()
+        pair.away()
+        with pair.client() as client:
+            assert ask(client, "GET", "sess:unknown").startswith(b"-")
+            poll(lambda: pair.metric("store_unsure_total") == 1, 10, "it has gone on for a tick")
+            assert "reconciled" not in pair.agent.stderr()
+            assert ask(client, "SET", "sess:1", "v", "EX", "1000") == OK
+            pair.redis.start()
+            pair.back()
+            poll(lambda: "reconciled; since" in pair.agent.stderr(), 10, "it is told")
+            with pair.store() as store:
+                assert ask(store, "GET", "sess:1") == bulk("v")
+        told = pair.agent.stderr()
+        assert told.count("sessions go on in this agent until it answers") == 1
+        assert told.index("it answers; 1 keys are") < told.index("reconciled; since the beginning 1 keys")
+        assert told.count("reconciled; since") == 1
+    finally:
+        pair.stop()
+
+
 def test_a_session_is_never_missed_while_copies_are_put_back(pair):
     count = 3000
     with pair.client() as client:

@@ -295,9 +295,13 @@ def test_while_the_store_is_away(fleet):
     assert not b.set("sess:new", "again", nx=True, ex=1000)
     with pytest.raises(redis.ResponseError, match="TRYAGAIN"):
         c.get("sess:unknown")  # never a miss
+    told = {name: len(fleet.agents[name].stderr()) for name in "abc"}
     fleet.redis.start()
     fleet.back()
     poll(lambda: store.dbsize() == 30, 20, "all is there: one deleted, one new")
+    for name in "abc":  # not before, also by one that owes nothing
+        before, after = fleet.agents[name].stderr()[: told[name]], fleet.agents[name].stderr()[told[name] :]
+        assert "it has all" not in before and after.index("it answers; ") < after.index("it has all")
     assert store.get("sess:3") == b"during" and store.get("sess:new") == b"login"
     assert store.get("sess:7") == b"before 7" and store.ttl("sess:7") > 900
     assert c.get("sess:unknown") is None  # the store lost it, and says so

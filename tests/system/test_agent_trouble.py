@@ -126,6 +126,20 @@ def test_a_broken_file_changes_nothing(tmp_path):
         agents.stop()
 
 
+def test_what_the_mode_does_not_use_is_told_at_the_start(tmp_path):
+    peers = {"a": f"127.0.0.1:{free_port()}", "b": f"127.0.0.1:{free_port()}"}
+    store = {"url": f"redis://127.0.0.1:{free_port()}/0"}
+    agent = Agent(tmp_path / "a", node="a", peer=peers["a"], peers=peers, external=store).start()
+    try:
+        assert log(agent, "warning: mode: local does not use 'peers', 'peer', its sessions have no copies")
+        assert log(agent, "write mode: replicated")
+        assert log(agent, "warning: mode: local does not use 'external', its store is not spoken to")
+        status = agent.status()
+        assert status["mode"] == "local" and status["replication"] is None and "store" not in status
+    finally:
+        agent.stop()
+
+
 # ---- limits ----
 
 

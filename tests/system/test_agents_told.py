@@ -5,13 +5,11 @@ import secrets
 import threading
 
 import pytest
-from harness import Browser, checks, poll, pool
+from harness import poll
 from harness.apps import crowd, join
-from harness.stored_fleet import counted, running, wait_joined
+from harness.stored_fleet import USERS, VISITS, busy_users, counted, of, pool_of, running, visit, visits, wait_joined
 
 NAMES = ("app1", "app2", "app3")
-USERS, VISITS = 45, 4
-CHECKS = {"interval_ms": 500, "fall": 3}  # a server that is busy is not taken for a dead one
 DRAIN_SECONDS = 10  # until an agent with so few sessions owns none
 REPEAT_SECONDS = 15  # what is told is told again by then, to whoever comes back
 
@@ -22,40 +20,9 @@ def servers(tmp_path):
         yield made
 
 
-def settings(servers):
-    config = pool([], session={"cookie": "SID"}, health=checks(**CHECKS), on_loss="error")
-    config["servers"] = [server.row for server in servers]
-    return config
-
-
 @pytest.fixture
 def proxy(run_proxy, servers):
-    return run_proxy(pools=settings(servers))
-
-
-def visit(user):
-    """One request, answered by the user's own session, as far as it has come. No error is passed over."""
-    answer = user.request()
-    assert answer.status == 200, answer.body
-    page = answer.json()
-    assert page["count"] == len(user.servers), f"a fresh session, or a stale one: {page}"
-    assert page["session"] == user.jar["SID"]
-
-
-def visits(user):
-    for _ in range(VISITS):
-        visit(user)
-
-
-def busy_users(proxy):
-    users = [Browser(proxy.port) for _ in range(USERS)]
-    join(*crowd(users, visits))
-    assert {user.servers[-1] for user in users} == set(NAMES)
-    return users
-
-
-def of(users, server):
-    return [user for user in users if user.servers[-1] == server.name]
+    return run_proxy(pools=pool_of(servers))
 
 
 class Load:
@@ -82,7 +49,7 @@ def drain(proxy, server):
 
 def test_a_drained_server_gives_its_sessions_away_and_may_die(proxy, servers):
     """Its users stay and notice nothing; when it dies nothing has to be taken over or moved."""
-    users = busy_users(proxy)
+    users = busy_users(proxy, servers)
     drained, alive = servers[1], [servers[0], servers[2]]
     stay = of(users, drained)
     load = Load(users)
@@ -110,7 +77,7 @@ def test_a_drained_server_gives_its_sessions_away_and_may_die(proxy, servers):
 
 
 def test_a_server_that_is_ready_again_gets_its_sessions_back(proxy, servers):
-    users = busy_users(proxy)
+    users = busy_users(proxy, servers)
     drained = servers[0]
     stay = of(users, drained)
     drain(proxy, drained)
@@ -123,7 +90,7 @@ def test_a_server_that_is_ready_again_gets_its_sessions_back(proxy, servers):
 
 def test_all_drained_servers_keep_what_they_own(proxy, servers):
     """There is nobody to give it to."""
-    users = busy_users(proxy)
+    users = busy_users(proxy, servers)
     for server in servers:
         proxy.set_state(server.name, "drain")
     for server in servers:
@@ -134,7 +101,7 @@ def test_all_drained_servers_keep_what_they_own(proxy, servers):
 
 
 def test_an_agent_that_comes_back_is_told_again(proxy, servers):
-    users = busy_users(proxy)
+    users = busy_users(proxy, servers)
     drained = servers[2]
     drain(proxy, drained)
     drained.agent.stop()
@@ -147,7 +114,7 @@ def test_an_agent_that_comes_back_is_told_again(proxy, servers):
 
 
 def test_a_death_is_told_to_the_others(proxy, servers):
-    users = busy_users(proxy)
+    users = busy_users(proxy, servers)
     dead, alive = servers[2], servers[:2]
     victims = of(users, dead)
     dead.kill()
@@ -166,7 +133,7 @@ def test_a_death_is_told_to_the_others(proxy, servers):
 
 def test_a_proxy_that_is_wrong_about_a_death_does_no_harm(proxy, servers):
     """The application is gone, and its agent lives."""
-    users = busy_users(proxy)
+    users = busy_users(proxy, servers)
     believed, others = servers[0], servers[1:]
     victims = of(users, believed)
     links = [server.metric("holdfast_peer_links_opened_total") for server in servers]
@@ -192,8 +159,8 @@ def test_agents_with_a_key_want_it_of_a_proxy_too(run_proxy, tmp_path):
     key.write_text(secrets.token_hex(32) + "\n")
     key.chmod(0o600)
     with running(NAMES, tmp_path, peer_key_file=str(key)) as servers:
-        proxy = run_proxy(pools=settings(servers))
-        users = busy_users(proxy)
+        proxy = run_proxy(pools=pool_of(servers))
+        users = busy_users(proxy, servers)
         drained = servers[1]
         proxy.set_state(drained.name, "drain")
         poll(lambda: proxy.metric("holdfast_agents_tell_failures_total") > 0, 5, "it is not heard")

@@ -195,6 +195,8 @@ STORE = """agent:
         (PEERS + "  acknowledge: memory\n", ["lost: writes of the last moments"]),
         (PEERS.replace(', app3: "127.0.0.1:7403"', "") + "  consistency: consistent\n",
          ["with 2 agents the end of one stops all"]),
+        (PEERS + "  mode: local\n", ["local, 1024 MiB", "all are gone; write peers: and mode: replicated"]),
+        (PEERS + '  mode: transition\n  external: {url: "redis://127.0.0.1:6379/0"}\n', ["transition, 1024 MiB"]),
         (STORE, ["store: redis://127.0.0.1:6379/0, write behind", "what was written in the last moments"]),
     ],
 )  # fmt: skip
@@ -202,6 +204,15 @@ def test_check_agent_tells_what_it_promises(write, text, told):
     out = run("check", "-c", write(text)).stdout
     for part in told:
         assert part in out
+
+
+def test_what_an_agents_mode_does_not_use_is_a_warning(write):
+    file = write(PEERS + '  mode: local\n  external: {url: "redis://127.0.0.1:6379/0"}\n')
+    done = run("check", "-c", file)
+    assert f"{file}:4: warning: mode: local does not use 'peers', 'peer', its sessions" in done.stderr
+    assert f"{file}:6: warning: mode: local does not use 'external', its store is" in done.stderr
+    assert "local" in done.stdout and "store: " not in done.stdout
+    assert run("check", "-c", write(PEERS)).stderr == ""
 
 
 # --- ctl -------------------------------------------------------------------------------------------

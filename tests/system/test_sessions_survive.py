@@ -4,13 +4,11 @@ import json
 import signal
 
 import pytest
-from harness import Browser, checks, poll, pool
+from harness import poll
 from harness.apps import crowd, join
-from harness.stored_fleet import counted, running, wait_joined
+from harness.stored_fleet import busy_users, counted, of, pool_of, running, visit, visits, wait_joined
 
 NAMES = ("app1", "app2", "app3")
-USERS, VISITS = 45, 4
-CHECKS = {"interval_ms": 500, "fall": 3}  # a server that is busy is not taken for a dead one
 LEASE_SECONDS = 1.1  # an agent that is silent that long is dead to the others
 
 
@@ -23,45 +21,7 @@ def servers(tmp_path):
 
 @pytest.fixture
 def proxy(run_proxy, servers):
-    """Quick to judge, and refusing whoever would lose a session."""
-    config = pool([], session={"cookie": "SID"}, health=checks(**CHECKS), on_loss="error")
-    config["servers"] = [server.row for server in servers]
-    return run_proxy(pools=config)
-
-
-def ask(user):
-    """An answer, or None while the agent says that it does not know: an error, and no miss."""
-    answer = user.request()
-    if answer.status == 500:
-        assert "TRYAGAIN" in answer.json()["error"], answer.body
-        return None
-    assert answer.status == 200, answer.body
-    return answer
-
-
-def visit(user, patience=0):
-    """One request, which must be answered by the user's own session, as far as it has come; repeated
-    for so many seconds while the agent does not know."""
-    answer = poll(lambda: ask(user), patience, "the session is known") if patience else ask(user)
-    page = answer.json()
-    assert page["count"] == len(user.servers), f"a fresh session, or a stale one: {page}"
-    assert page["session"] == user.jar["SID"]
-
-
-def visits(user):
-    for _ in range(VISITS):
-        visit(user)
-
-
-def busy_users(proxy):
-    users = [Browser(proxy.port) for _ in range(USERS)]
-    join(*crowd(users, visits))
-    assert {user.servers[-1] for user in users} == set(NAMES)
-    return users
-
-
-def of(users, server):
-    return [user for user in users if user.servers[-1] == server.name]
+    return run_proxy(pools=pool_of(servers))
 
 
 def check_confirmed(proxy, cause, moved):
@@ -94,7 +54,7 @@ def check_recovery(proxy, failed, outcomes=("moved",)):
 
 @pytest.mark.parametrize("seen", ["first by clients", "first by checks"])
 def test_sessions_of_a_dead_server_and_agent_go_on(proxy, servers, seen):
-    users = busy_users(proxy)
+    users = busy_users(proxy, servers)
     dead, alive = servers[1], [servers[0], servers[2]]
     victims = of(users, dead)
     dead.kill()
@@ -116,7 +76,7 @@ def test_sessions_of_a_dead_server_and_agent_go_on(proxy, servers, seen):
 
 def test_one_after_the_other_may_die(proxy, servers):
     """A session that was moved has a copy again before the next server goes."""
-    users = busy_users(proxy)
+    users = busy_users(proxy, servers)
     moved = 0
     for dead in servers[:2]:
         victims = of(users, dead)
@@ -135,7 +95,7 @@ def test_one_after_the_other_may_die(proxy, servers):
 
 def test_sessions_of_a_hung_server_and_agent_go_on(proxy, servers):
     """Nothing is closed: the proxy waits for its checks, the agents for a lease."""
-    users = busy_users(proxy)
+    users = busy_users(proxy, servers)
     hung = servers[2]
     victims = of(users, hung)
     hung.signal(signal.SIGSTOP)
@@ -153,7 +113,7 @@ def test_sessions_of_a_hung_server_and_agent_go_on(proxy, servers):
 
 
 def test_maintenance_moves_sessions_from_a_living_agent(proxy, servers):
-    users = busy_users(proxy)
+    users = busy_users(proxy, servers)
     resting = servers[0]
     victims = of(users, resting)
     proxy.set_state(resting.name, "maintenance")

@@ -230,7 +230,8 @@ static void walk_on(struct hf_external *external)
 static void report_end(struct hf_external *external)
 {
     const struct hf_external_counts *counts = &external->counts;
-    if (!external->outage || external->walking || counts->dirty > 0)
+    if (!external->outage || external->walking || counts->dirty > 0 ||
+        hf_remote_is_open(external->remote))
         return;
     external->outage = false;
     (void)hf_external_limit(external);
@@ -278,7 +279,7 @@ void hf_external_changed(void *owner, enum hf_remote_change change)
                    "here is compared with it, and put back if it is missing");
         break;
     case HF_REMOTE_CLOSED:
-        hf_warning("external store: it answers again; %" PRIu32 " keys are to be reconciled",
+        hf_warning("external store: it answers; %" PRIu32 " keys are to be reconciled",
                    external->counts.dirty);
         HF_LIST_EACH(&external->dirty, node)
         hf_container_of(node, struct hf_external_key, node)->retry_ms = 0;

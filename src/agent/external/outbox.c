@@ -229,11 +229,13 @@ void hf_outbox_peer_back(struct hf_outbox *outbox)
 static void report_end(struct hf_outbox *outbox)
 {
     const struct hf_external_counts *counts = &outbox->counts;
-    if (!outbox->outage || outbox->walking || outbox->owed > 0)
+    if (!outbox->outage || outbox->walking || outbox->tombing || outbox->owed > 0 ||
+        hf_remote_is_open(outbox->settings.remote))
         return;
     outbox->outage = false;
-    hf_info("external store: it has all that this agent owns; since the beginning %" PRIu64
-            " keys were written late",
+    bool writes = outbox->settings.writing != HF_OUTBOX_DELETES;
+    hf_info("external store: %s; since the beginning %" PRIu64 " keys were written late",
+            writes ? "it has all that this agent owns" : "nothing is left to be deleted there",
             counts->written);
 }
 
@@ -327,7 +329,7 @@ void hf_outbox_store_changed(struct hf_outbox *outbox, enum hf_remote_change cha
         walk_anew(outbox);
         break;
     case HF_REMOTE_CLOSED:
-        hf_warning("external store: it answers again; %" PRIu32 " keys are to be written",
+        hf_warning("external store: it answers; %" PRIu32 " keys are to be written",
                    outbox->counts.dirty);
         HF_LIST_EACH(&outbox->waiting, node)
         hf_container_of(node, struct hf_outbox_key, node)->due_ms = 0;

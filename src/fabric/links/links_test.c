@@ -252,6 +252,17 @@ static void an_ended_process_is_known_to_be_gone(void **state)
     assert_int_equal(nodes[0].downs[1], downs);
 }
 
+/* Node 0 has a link with node 1, incarnation 4, whose end is played here. */
+static int play_one(int *ret_listening)
+{
+    *ret_listening = hf_links_node_listen(1);
+    hf_links_node_start(0);
+    int fd = hf_links_node_accept(*ret_listening);
+    assert_true(hf_links_node_shake(fd, 1, 4));
+    hf_links_node_until(zero_links_one);
+    return fd;
+}
+
 static bool five_is_up(void)
 {
     return nodes[0].ups[1] == 2;
@@ -266,11 +277,7 @@ static bool is_down_again(void)
 static void a_namesake_gets_no_link_while_the_first_is_heard(void **state)
 {
     struct hf_wire_message message;
-    int listening = hf_links_node_listen(1);
-    hf_links_node_start(0);
-    int first = hf_links_node_accept(listening);
-    assert_true(hf_links_node_shake(first, 1, 4));
-    hf_links_node_until(zero_links_one);
+    int listening, first = play_one(&listening);
     int second = hf_links_node_connect(0);
     message = hf_links_node_hello(1, 5);
     hf_links_node_write(second, &message);
@@ -288,11 +295,7 @@ static void a_namesake_gets_no_link_while_the_first_is_heard(void **state)
 /* The peer's process is another one; nothing was refused in between. */
 static void another_incarnation_means_the_first_is_gone(void **state)
 {
-    int listening = hf_links_node_listen(1);
-    hf_links_node_start(0);
-    int first = hf_links_node_accept(listening);
-    assert_true(hf_links_node_shake(first, 1, 4));
-    hf_links_node_until(zero_links_one);
+    int listening, first = play_one(&listening);
     assert_int_equal(nodes[0].downs[1], 0);
     hf_links_node_until(is_down_again); /* it is silent, as if its machine had lost its power */
     assert_int_equal(nodes[0].gones[1], 0);
@@ -310,11 +313,7 @@ static void another_incarnation_means_the_first_is_gone(void **state)
 static void a_reset_link_is_dialled_again_at_once(void **state)
 {
     struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-    int listening = hf_links_node_listen(1);
-    hf_links_node_start(0);
-    int fd = hf_links_node_accept(listening);
-    assert_true(hf_links_node_shake(fd, 1, 4));
-    hf_links_node_until(zero_links_one);
+    int listening, fd = play_one(&listening);
     for (unsigned i = 0; i < (HF_LINKS_STABLE_MS + 50) / 50; i++) {
         struct hf_wire_message beat = {.type = HF_WIRE_CHUNK, .number = i};
         hf_links_node_write(fd, &beat);
@@ -356,11 +355,7 @@ static void a_silent_link_is_given_up_and_dialled_again(void **state)
 /* The other side lost the link and dials; this one thinks it has one. */
 static void a_link_heard_lately_stays_an_older_one_gives_way(void **state)
 {
-    int listening = hf_links_node_listen(1);
-    hf_links_node_start(0);
-    int first = hf_links_node_accept(listening);
-    assert_true(hf_links_node_shake(first, 1, 4));
-    hf_links_node_until(zero_links_one);
+    int listening, first = play_one(&listening);
     int second = hf_links_node_connect(0);
     assert_false(hf_links_node_shake(second, 1, 4));
     assert_int_equal(hf_links_node_counted(0, HF_LINK_COUNT_REFUSED_DUPLICATE), 1);

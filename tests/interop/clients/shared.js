@@ -1,5 +1,6 @@
 // What the suites of several clients ask for alike.
 'use strict';
+const assert = require('node:assert/strict');
 
 const UNLOCK = 'if redis.call("get",KEYS[1]) == ARGV[1] then return redis.call("del",KEYS[1]) else return 0 end';
 const WRONG_TYPE = 'WRONGTYPE Operation against a key holding the wrong kind of value';
@@ -57,9 +58,35 @@ function SERVER_ERRORS(t) {
   ];
 }
 
+// The promise must be refused, with that message or one that fits.
+function fails(promise, message) {
+  return assert.rejects(promise, (error) => {
+    if (message instanceof RegExp) assert.match(error.message, message);
+    else assert.equal(error.message, message);
+    return true;
+  });
+}
+
+// left: of an expiry that was set a moment ago to ttl, both in ms; negative: what PTTL says of none.
+function lasts(left, ttl, what) {
+  if (ttl < 0) assert.equal(left, ttl, what);
+  else assert.ok(left > ttl - 5000 && left <= ttl, `${what}: ${left} ms left`);
+}
+
+// A case that all clients spell alike.
+async function TEXTS(t) {
+  const r = await t.client();
+  for (const text of ['v', '', 'ключ', 'a\r\nb\0c', '{"cookie":{"maxAge":null}}']) {
+    assert.equal(await r.set(t.key(), text), 'OK');
+    assert.equal(await r.get(t.key()), text);
+  }
+  assert.equal(await r.del(t.key()), 1);
+  assert.equal(await r.get(t.key()), null);
+}
+
 // Waits for an event; an error is no end of that, as it is for once() of node:events.
 function event(emitter, name) {
   return new Promise((resolve) => { emitter.once(name, resolve); });
 }
 
-module.exports = { event, UNLOCK, SETS, SERVER_ERRORS, noCommand };
+module.exports = { event, fails, lasts, UNLOCK, SETS, SERVER_ERRORS, TEXTS, noCommand };

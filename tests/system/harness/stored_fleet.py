@@ -1,16 +1,21 @@
-"""Application servers with a session agent each, whose agents hold copies for each other."""
+"""Application servers with a session agent each, whose agents hold copies for each other, and those
+who visit them through a proxy."""
 import contextlib
 import json
 import signal
 import urllib.request
 
 from .agent import Agent
-from .apps import StoredApp
+from .apps import StoredApp, crowd, join
+from .client import Browser
 from .clock import poll, scaled
+from .config import checks, pool
 from .ports import free_port
 from .proxy import Metrics
 
 JOIN_SECONDS = 15
+USERS, VISITS = 45, 4
+CHECKS = {"interval_ms": 500, "fall": 3}  # a server that is busy is not taken for a dead one
 
 
 class Server:
@@ -99,3 +104,48 @@ def running(names, directory, **keys):
         for server in made:
             if server.running:
                 server.kill()
+
+
+# --- their users, through a proxy ---------------------------------------------------------------------
+def pool_of(servers):
+    """Quick to judge, and refusing whoever would lose a session."""
+    config = pool([], session={"cookie": "SID"}, health=checks(**CHECKS), on_loss="error")
+    config["servers"] = [server.row for server in servers]
+    return config
+
+
+def _answer(user):
+    """An answer, or None while the agent says that it does not know: an error, and no miss."""
+    answer = user.request()
+    if answer.status == 500:
+        assert "TRYAGAIN" in answer.json()["error"], answer.body
+        return None
+    assert answer.status == 200, answer.body
+    return answer
+
+
+def visit(user, patience=0):
+    """One request, which must be answered by the user's own session, as far as it has come. No error is
+    passed over, unless it is repeated for so many seconds while the agent does not know."""
+    answer = poll(lambda: _answer(user), patience, "the session is known") if patience else _answer(user)
+    assert answer, "the agent does not know the session"
+    page = answer.json()
+    assert page["count"] == len(user.servers), f"a fresh session, or a stale one: {page}"
+    assert page["session"] == user.jar["SID"]
+
+
+def visits(user):
+    for _ in range(VISITS):
+        visit(user)
+
+
+def busy_users(proxy, servers):
+    """Users with a session each, some on every server."""
+    users = [Browser(proxy.port) for _ in range(USERS)]
+    join(*crowd(users, visits))
+    assert {user.servers[-1] for user in users} == {server.name for server in servers}
+    return users
+
+
+def of(users, server):
+    return [user for user in users if user.servers[-1] == server.name]
