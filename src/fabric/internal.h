@@ -56,7 +56,13 @@ enum hf_peer_flag { /* HEARTBEAT */
                     HF_PEER_DRAINS = 8,
                     HF_PEER_SETTINGS = HF_PEER_TWO_BACKUPS | HF_PEER_CONSISTENT,
 };
-enum hf_answer_flag { HF_ANSWER_YIELDED = 1, HF_ANSWER_PULLED = 2, HF_ANSWER_VALUE = 4 };
+enum hf_answer_flag {
+    HF_ANSWER_YIELDED = 1,
+    HF_ANSWER_PULLED = 2,
+    HF_ANSWER_VALUE = 4,
+    HF_ANSWER_SERVED =
+        8, /* until now; else it may have yielded before, to a home that is cut off */
+};
 enum hf_nack_flag { HF_NACK_STALE = 1, HF_NACK_BULK = 2, HF_NACK_FULL = 4 };
 /* Flags beside those of enum hf_fabric_flag: of a REQUEST whose owner, as the home told, serves it
  * no longer; of operations of our own making. */
