@@ -14,6 +14,12 @@ void hf_ended_note(struct hf_fabric *f, uint64_t hash, struct hf_version version
     *place(f, hash) = (struct hf_ended){hash, f->now_ms + HF_FABRIC_ENDED_MS, version};
 }
 
+void hf_ended_forget(struct hf_fabric *f, uint64_t hash)
+{
+    if (place(f, hash)->hash == hash)
+        *place(f, hash) = (struct hf_ended){0};
+}
+
 bool hf_ended_covers(struct hf_fabric *f, uint64_t hash, const struct hf_wire_message *m)
 {
     const struct hf_ended *one = place(f, hash);

@@ -168,6 +168,7 @@ static void reset_link(struct hf_fabric *f, unsigned peer)
     memset(p->told, 0, sizeof(p->told));
     memset(p->acked, 0, sizeof(p->acked));
     p->ready_asked = p->ready_yes = false;
+    p->asks_ready = 0;
     p->echo_ms = 0;
 }
 
@@ -403,7 +404,7 @@ bool hf_fabric_ready(const struct hf_fabric *f)
 bool hf_fabric_complete(const struct hf_fabric *f)
 {
     for (unsigned i = 0; i < f->rank->count; i++)
-        if (i != f->self && hf_membership_alive(f, i) && f->peers[i].sync.done_view != f->view)
+        if (i != f->self && hf_membership_alive(f, i) && !hf_sync_done(f, i))
             return false;
     return true;
 }

@@ -98,7 +98,8 @@ static void learn(struct hf_fabric *f, unsigned peer, struct hf_activity *activi
     } else {
         /* Our copy, which the owner knew of, may have been dropped meanwhile. */
         bool value = hf_record_has_value(hf_record_find(f, m->id, activity->hash));
-        activity->yielded = m->flags & HF_ANSWER_YIELDED && value;
+        bool last = m->flags & HF_ANSWER_SERVED || hf_membership_sure(f);
+        activity->yielded = m->flags & HF_ANSWER_YIELDED && value && last;
         activity->denied = !activity->yielded && !learned;
         activity->known = false;
     }

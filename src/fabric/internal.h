@@ -56,7 +56,13 @@ enum hf_peer_flag { /* HEARTBEAT */
                     HF_PEER_DRAINS = 8,
                     HF_PEER_SETTINGS = HF_PEER_TWO_BACKUPS | HF_PEER_CONSISTENT,
 };
-enum hf_answer_flag { HF_ANSWER_YIELDED = 1, HF_ANSWER_PULLED = 2, HF_ANSWER_VALUE = 4 };
+enum hf_answer_flag {
+    HF_ANSWER_YIELDED = 1,
+    HF_ANSWER_PULLED = 2,
+    HF_ANSWER_VALUE = 4,
+    HF_ANSWER_SERVED =
+        8, /* until now; else it may have yielded before, to a home that is cut off */
+};
 enum hf_nack_flag { HF_NACK_STALE = 1, HF_NACK_BULK = 2, HF_NACK_FULL = 4 };
 /* Flags beside those of enum hf_fabric_flag: of a REQUEST whose owner, as the home told, serves it
  * no longer; of operations of our own making. */
@@ -90,6 +96,8 @@ struct hf_sync { /* both directions of one pair */
     uint64_t again_ms;
     enum hf_sync_step step;
     bool tells_whole;
+    bool owes, settles; /* what found no room is to be told; the telling under way does so */
+    uint64_t number;    /* of the telling: drawn, or the view that changes build on */
     uint64_t view, progress_ms;
     uint64_t whole_ms;               /* when all is to be told again; 0: not */
     uint64_t base;                   /* under this view the last telling ended; 0: none stands */
@@ -98,7 +106,9 @@ struct hf_sync { /* both directions of one pair */
     uint8_t different[HF_FABRIC_BUCKETS / 8];
     /* Being told. */
     bool comparing, last_list, hears_whole;
-    bool asked_more; /* for the next list */
+    bool asked_more;       /* for the next list */
+    uint64_t their_number; /* of the telling */
+    uint32_t round;        /* counts tellings: what was fetched for an earlier one counts no more */
     uint64_t their_view, busy_ms;
     uint64_t *theirs; /* owned [BUCKETS]; allocated on first use, as the sums */
     /* What the walk that is under way does for the peer. */
@@ -117,6 +127,7 @@ struct hf_peer {
     bool linked, decided;        /* decided: known alive or dead since our start */
     bool counts_us;              /* as it told last */
     bool ready_asked, ready_yes; /* whether it agrees to our becoming ready */
+    uint64_t asks_ready;         /* the incarnation of it that waits for our agreeing; 0: none */
     bool gone;                   /* dead for certain: it serves nobody */
     bool drains;                 /* is to be given nothing, as it told last */
     uint8_t claims;              /* the status it told last */
@@ -246,7 +257,8 @@ struct hf_fabric {
     struct hf_evicted evicted;
     uint32_t outage; /* counts nodes that fell silent */
     uint64_t sweep_cursor, adopt_cursor, leave_cursor;
-    uint64_t ready[HF_RANK_WORDS], joining[HF_RANK_WORDS]; /* nodes of that status, ours too */
+    uint64_t ready[HF_RANK_WORDS], joining[HF_RANK_WORDS];  /* nodes of that status, ours too */
+    uint64_t serving[HF_RANK_WORDS], coming[HF_RANK_WORDS]; /* likewise, as they say themselves */
     uint64_t changed_ms, restless_ms; /* the last change of who lives or is linked; the first of
                                          those that followed each other closely */
     uint64_t lease_ms, dead_ms;       /* of so many nodes; the silence that makes one dead */
@@ -278,6 +290,10 @@ void hf_membership_leases_changed(struct hf_fabric *f);
 int hf_membership_home(const struct hf_fabric *f, uint64_t hash);
 unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
                                uint8_t ret_targets[HF_FABRIC_TARGETS_MAX]);
+/* As above, of all who may count so: who was agreed to as ready, but does not say so itself yet, is
+ * not ready to others, and those behind it are still in its place. */
+unsigned hf_membership_told(const struct hf_fabric *f, uint64_t hash, unsigned owner,
+                            uint8_t ret_targets[HF_FABRIC_TARGETS_MAX]);
 /* Whether one of these nodes, that have come, gone or begun anew, is or was the owner, the home or
  * a backup, or may have been: of no other record any of those is another now. Costs a few scores,
  * not a rank. */
@@ -488,6 +504,8 @@ void hf_home_adopt(struct hf_fabric *f, struct hf_fabric_record *record, struct 
 
 /* ended.c: records that are no more, though a copy may be left somewhere */
 void hf_ended_note(struct hf_fabric *f, uint64_t hash, struct hf_version version);
+/* Its owner says that it lives: of two parts of a network one may have seen an end. */
+void hf_ended_forget(struct hf_fabric *f, uint64_t hash);
 /* What the message tells of is a copy of one that has ended. */
 bool hf_ended_covers(struct hf_fabric *f, uint64_t hash, const struct hf_wire_message *m);
 
@@ -535,6 +553,14 @@ void hf_sync_changed(struct hf_fabric *f);
 void hf_sync_changed_node(struct hf_fabric *f, unsigned node, bool forgets);
 /* With all who live, all is compared. */
 void hf_sync_wanted(struct hf_fabric *f);
+/* Something that the peer was to be told found no room. */
+void hf_sync_owe(struct hf_fabric *f, unsigned peer);
+/* Such is still to be told. */
+bool hf_sync_owes(const struct hf_fabric *f, unsigned peer);
+/* The peer has told all that it held under the present view, and we hold what was wanted of it. */
+bool hf_sync_done(const struct hf_fabric *f, unsigned peer);
+/* What the peer told, or is telling, may lack what it decided while it took us for dead. */
+void hf_sync_doubt(struct hf_fabric *f, unsigned peer);
 /* What we hold is told to the peer within a second or so, all of it. */
 void hf_sync_again(struct hf_fabric *f, unsigned peer);
 /* Likewise, and the peer tells what it holds. */

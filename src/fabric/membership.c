@@ -102,14 +102,15 @@ int hf_membership_home(const struct hf_fabric *f, uint64_t hash)
 
 /* The first of the joining nodes that stand before the last of the `ready` targets. */
 static unsigned joining_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
-                                unsigned ready, uint8_t targets[HF_FABRIC_TARGETS_MAX])
+                                const uint64_t joining[HF_RANK_WORDS], unsigned ready,
+                                uint8_t targets[HF_FABRIC_TARGETS_MAX])
 {
     struct hf_rank_walk walk;
     unsigned count = ready, most = HF_FABRIC_TARGETS_MAX - f->settings.backups + ready;
     bool all = ready < f->settings.backups;
     uint64_t last = ready > 0 ? hf_rank_score(f->rank, targets[ready - 1], hash) : 0;
     int node;
-    hf_rank_walk_init_among(&walk, f->rank, hash, f->joining);
+    hf_rank_walk_init_among(&walk, f->rank, hash, joining);
     while (count < most && (node = hf_rank_walk_next(&walk)) >= 0) {
         if (!all && hf_rank_score(f->rank, (unsigned)node, hash) < last)
             break;
@@ -121,17 +122,32 @@ static unsigned joining_targets(const struct hf_fabric *f, uint64_t hash, unsign
 
 /* The first ready nodes of the rank, as many as there are to be backups, and the joining ones that
  * stand before the last of them: they will be next. */
-unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
-                               uint8_t ret_targets[HF_FABRIC_TARGETS_MAX])
+static unsigned targets_among(const struct hf_fabric *f, uint64_t hash, unsigned owner,
+                              const uint64_t ready[HF_RANK_WORDS],
+                              const uint64_t joining[HF_RANK_WORDS],
+                              uint8_t ret_targets[HF_FABRIC_TARGETS_MAX])
 {
     unsigned count = 0;
     struct hf_rank_walk walk;
     int node;
-    hf_rank_walk_init_among(&walk, f->rank, hash, f->ready);
+    hf_rank_walk_init_among(&walk, f->rank, hash, ready);
     while (count < f->settings.backups && (node = hf_rank_walk_next(&walk)) >= 0)
         if ((unsigned)node != owner)
             ret_targets[count++] = (uint8_t)node;
-    return hf_rank_any(f->joining) ? joining_targets(f, hash, owner, count, ret_targets) : count;
+    return hf_rank_any(joining) ? joining_targets(f, hash, owner, joining, count, ret_targets)
+                                : count;
+}
+
+unsigned hf_membership_targets(const struct hf_fabric *f, uint64_t hash, unsigned owner,
+                               uint8_t ret_targets[HF_FABRIC_TARGETS_MAX])
+{
+    return targets_among(f, hash, owner, f->ready, f->joining, ret_targets);
+}
+
+unsigned hf_membership_told(const struct hf_fabric *f, uint64_t hash, unsigned owner,
+                            uint8_t ret_targets[HF_FABRIC_TARGETS_MAX])
+{
+    return targets_among(f, hash, owner, f->serving, f->coming, ret_targets);
 }
 
 bool hf_membership_missing(const struct hf_fabric *f)
@@ -154,13 +170,13 @@ bool hf_membership_holds(const struct hf_fabric *f, uint64_t hash, unsigned owne
     return false;
 }
 
-/* It is or was among the first of the rank: too few of those that are ready stand before it. */
+/* It is or was among the first of the rank: too few of those that serve stand before it. */
 static bool is_first(const struct hf_fabric *f, uint64_t hash, unsigned node)
 {
     uint64_t score = hf_rank_score(f->rank, node, hash);
     unsigned before = 0;
     for (unsigned word = 0; word < HF_RANK_WORDS; word++)
-        for (uint64_t left = f->ready[word]; left != 0; left &= left - 1) {
+        for (uint64_t left = f->serving[word]; left != 0; left &= left - 1) {
             unsigned i = word * 64 + (unsigned)__builtin_ctzll(left);
             before += hf_rank_score(f->rank, i, hash) > score;
             if (before > f->settings.backups) /* one of those may be the owner */
@@ -196,11 +212,18 @@ static void sort_nodes(struct hf_fabric *f)
 {
     memset(f->ready, 0, sizeof(f->ready));
     memset(f->joining, 0, sizeof(f->joining));
+    memset(f->serving, 0, sizeof(f->serving));
+    memset(f->coming, 0, sizeof(f->coming));
     for (unsigned i = 0; i < f->rank->count; i++) {
         enum hf_peer_status status = status_of(f, i);
-        f->ready[i / 64] |= (uint64_t)(status == HF_PEER_READY) << i % 64;
-        f->joining[i / 64] |= (uint64_t)(status == HF_PEER_SYNCING) << i % 64;
+        uint64_t bit = 1ull << i % 64;
+        bool says_so = i == f->self || f->peers[i].claims == HF_PEER_READY;
+        f->ready[i / 64] |= status == HF_PEER_READY ? bit : 0;
+        f->serving[i / 64] |= status == HF_PEER_READY && says_so ? bit : 0;
+        f->joining[i / 64] |= status == HF_PEER_SYNCING ? bit : 0;
     }
+    for (unsigned word = 0; word < HF_RANK_WORDS; word++)
+        f->coming[word] = f->joining[word] | (f->ready[word] & ~f->serving[word]);
 }
 
 /* What has changed of each node since the last time. Who begins to join stands beside those whose
@@ -296,7 +319,7 @@ void hf_membership_rejoin(struct hf_fabric *f, enum hf_peer_status status)
     f->generation = (uint16_t)((f->generation + 1) % HF_FABRIC_GENERATIONS);
     for (unsigned i = 0; i < f->rank->count; i++) {
         f->peers[i].ready_asked = f->peers[i].ready_yes = false;
-        f->peers[i].sync.done_view = 0;
+        hf_sync_doubt(f, i);
     }
     hf_membership_changed(f);
 }
@@ -322,7 +345,7 @@ static void doubt(struct hf_fabric *f, unsigned peer)
         return;
     }
     p->ready_asked = p->ready_yes = false;
-    p->sync.done_view = 0;
+    hf_sync_doubt(f, peer);
     p->sync.wanted = true;
     hf_sync_ask(f, peer);
 }
@@ -423,18 +446,27 @@ void hf_membership_beat(struct hf_fabric *f, unsigned peer)
 
 /* From here on the asker is a home to us; nothing we decided before is unknown to it, because it
  * was told on the same link before. */
-void hf_membership_ready_ask(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+static void agree(struct hf_fabric *f, unsigned peer)
 {
     struct hf_peer *p = &f->peers[peer];
-    struct hf_wire_message yes = {.type = HF_WIRE_READY_YES, .incarnation = m->incarnation};
+    struct hf_wire_message yes = {.type = HF_WIRE_READY_YES, .incarnation = p->asks_ready};
     yes.version.epoch = f->epoch_top;
-    if (p->status == HF_PEER_DEAD || p->incarnation != m->incarnation)
+    p->asks_ready = 0;
+    if (p->status == HF_PEER_DEAD || p->incarnation != yes.incarnation)
         return;
-    p->ready_incarnation = m->incarnation;
+    p->ready_incarnation = yes.incarnation;
     p->status = HF_PEER_READY;
     hf_membership_changed(f);
     hf_membership_settle(f);
     hf_queue_send(f, peer, &yes);
+}
+
+/* It is told first what found no room when it was to be told. */
+void hf_membership_ready_ask(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    f->peers[peer].asks_ready = m->incarnation;
+    if (!hf_sync_owes(f, peer))
+        agree(f, peer);
 }
 
 /* What this node granted before it was started anew is known to those who were told of it, although
@@ -505,6 +537,8 @@ static void watch(struct hf_fabric *f, unsigned peer)
         p->decided = true;
     if (p->linked && (beat_is_due(f, peer) || owes_answer(f, p)))
         hf_membership_beat(f, peer);
+    if (p->asks_ready != 0 && !hf_sync_owes(f, peer))
+        agree(f, peer);
 }
 
 void hf_membership_away(struct hf_fabric *f)

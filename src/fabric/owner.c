@@ -293,7 +293,8 @@ void hf_owner_transfer(struct hf_fabric *f, unsigned peer, const struct hf_wire_
     ours &= !evicted;
     bool value = hf_record_has_value(record) && !hf_version_equal(record->version, m->version);
     hf_record_describe(f, record, value, &answer);
-    answer.flags = (uint8_t)((ours ? HF_ANSWER_YIELDED : 0) | (value ? HF_ANSWER_VALUE : 0));
+    answer.flags = (uint8_t)((ours ? HF_ANSWER_YIELDED : 0) | (value ? HF_ANSWER_VALUE : 0) |
+                             (served ? HF_ANSWER_SERVED : 0));
     hf_queue_send(f, peer, &answer);
 }
 

@@ -161,6 +161,8 @@ bool hf_record_take(struct hf_fabric *f, struct hf_slice id, uint64_t hash,
     record = hf_record_ensure(f, id, hash);
     if (record == NULL)
         return false;
+    if (m->state == HF_RECORD_OWNER)
+        hf_ended_forget(f, hash);
     hf_record_given_up(f, record, hash);
     hf_record_forget_epoch(f, hash, record->version.epoch);
     record->version = m->version;

@@ -131,7 +131,7 @@ static void survey_one(struct hf_fabric *f, const struct hf_fabric_record *recor
     unsigned bucket = hf_digest_bucket(hash);
     if (!f->survey.whole && !hf_membership_concerned(f, hash, record->owner, f->survey.changed))
         return;
-    unsigned count = hf_membership_targets(f, hash, record->owner, concerned);
+    unsigned count = hf_membership_told(f, hash, record->owner, concerned);
     if (record->owner < f->rank->count)
         concerned[count++] = (uint8_t)record->owner;
     uint64_t share = record->state == HF_RECORD_POINTER

@@ -31,7 +31,7 @@ void hf_sync_fini(struct hf_sync *sync)
 void hf_sync_summed(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
-    struct hf_wire_message m = {.type = HF_WIRE_DIGEST, .view = s->view};
+    struct hf_wire_message m = {.type = HF_WIRE_DIGEST, .view = s->view, .number = s->number};
     char bytes[SUM_BYTES];
     size_t used = 0;
     for (unsigned i = 0; i < HF_FABRIC_BUCKETS; i++)
@@ -48,10 +48,14 @@ static void begin(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
     bool unended = s->step != HF_SYNC_IDLE && s->tells_whole;
+    s->owes |= s->settles;
     s->wanted = false;
     s->tells_whole = s->whole || unended || s->base == 0;
     s->whole = s->tells_whole && s->agains > 0;
     s->view = f->view;
+    s->number = s->tells_whole ? ++f->number : s->base;
+    s->settles = s->owes && s->tells_whole;
+    s->owes &= !s->settles;
     s->listed = 0;
     s->summed = s->lists = false; /* the walk under way began too early */
     s->progress_ms = f->now_ms;
@@ -68,6 +72,7 @@ static void begin(struct hf_fabric *f, unsigned peer)
 static void ended(struct hf_fabric *f, struct hf_sync *s)
 {
     s->base = s->view;
+    s->settles = false;
     if (s->agains > 0)
         s->whole |= !s->tells_whole && s->listed > HF_FABRIC_SYNC_RELISTED;
     else if (s->view == f->view)
@@ -77,7 +82,7 @@ static void ended(struct hf_fabric *f, struct hf_sync *s)
 void hf_sync_list(struct hf_fabric *f, unsigned peer, bool last)
 {
     struct hf_sync *s = &f->peers[peer].sync;
-    struct hf_wire_message m = {.type = HF_WIRE_VERSIONS, .view = s->view, .number = s->base};
+    struct hf_wire_message m = {.type = HF_WIRE_VERSIONS, .view = s->view, .number = s->number};
     m.bytes = hf_slice(s->list, s->list_size);
     m.flags = (uint8_t)((last ? HF_SYNC_LAST : 0) | (s->tells_whole ? 0 : HF_SYNC_CHANGES));
     s->step = last ? HF_SYNC_IDLE : HF_SYNC_LISTED;
@@ -132,6 +137,22 @@ static void tell(struct hf_fabric *f, unsigned peer)
         s->progress_ms = f->now_ms;
 }
 
+/* What is being told may lack what the peer asks for. */
+static void tell_anew(struct hf_sync *s)
+{
+    s->wanted = s->whole = true;
+    s->summed = s->lists = false;
+    s->step = HF_SYNC_IDLE;
+}
+
+/* What is still under way of an earlier telling counts for it alone. */
+static void forget_pulls(struct hf_sync *s)
+{
+    s->pulls = 0;
+    s->asked_more = false;
+    s->round++;
+}
+
 void hf_sync_digest(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
 {
     struct hf_sync *s = &f->peers[peer].sync;
@@ -150,12 +171,12 @@ void hf_sync_digest(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
         s->heard_round = f->evicted.round;
     s->comparing = true;
     s->their_view = m->view;
+    s->their_number = m->number;
     s->hears_whole = true;
     if (m->flags & HF_SYNC_TELL)
-        s->wanted = s->whole = true;
+        tell_anew(s);
     s->busy_ms = f->now_ms;
-    s->pulls = 0;
-    s->asked_more = false;
+    forget_pulls(s);
     if (hf_survey_has_sums(f, peer))
         hf_sync_compared(f, peer);
 }
@@ -163,7 +184,8 @@ void hf_sync_digest(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
 void hf_sync_compared(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
-    struct hf_wire_message m = {.type = HF_WIRE_DIFFERENT, .view = s->their_view};
+    struct hf_wire_message m = {
+        .type = HF_WIRE_DIFFERENT, .view = s->their_view, .number = s->their_number};
     uint8_t different[HF_FABRIC_BUCKETS / 8] = {0};
     for (unsigned i = 0; i < HF_FABRIC_BUCKETS; i++)
         if (s->sums[i] != s->theirs[i])
@@ -176,7 +198,8 @@ void hf_sync_compared(struct hf_fabric *f, unsigned peer)
 static void say_busy(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
-    struct hf_wire_message m = {.type = HF_WIRE_DIFFERENT, .view = s->their_view};
+    struct hf_wire_message m = {
+        .type = HF_WIRE_DIFFERENT, .view = s->their_view, .number = s->their_number};
     if (!s->comparing || f->now_ms - s->busy_ms < HF_FABRIC_SYNC_BUSY_MS)
         return;
     s->busy_ms = f->now_ms;
@@ -189,7 +212,7 @@ void hf_sync_different(struct hf_fabric *f, unsigned peer, const struct hf_wire_
 {
     struct hf_sync *s = &f->peers[peer].sync;
     bool first = s->step == HF_SYNC_ASKED && m->bytes.size == sizeof(s->different);
-    if (m->view != s->view)
+    if (m->view != s->view || m->number != s->number)
         return;
     if (!s->tells_whole && m->bytes.size > 0)
         s->wanted = s->whole = true;
@@ -207,7 +230,8 @@ void hf_sync_different(struct hf_fabric *f, unsigned peer, const struct hf_wire_
 static void go_on(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
-    struct hf_wire_message more = {.type = HF_WIRE_DIFFERENT, .view = s->their_view};
+    struct hf_wire_message more = {
+        .type = HF_WIRE_DIFFERENT, .view = s->their_view, .number = s->their_number};
     if (s->pulls > (s->last_list ? 0 : HF_FABRIC_PULLS_LEFT) || s->asked_more)
         return;
     if (s->last_list) {
@@ -242,9 +266,10 @@ static void push(struct hf_fabric *f, unsigned peer, struct hf_fabric_record *re
 
 static void fetch(struct hf_fabric *f, unsigned peer, const struct hf_wire_entry *entry)
 {
-    struct hf_wire_message pull = {.type = HF_WIRE_PULL, .id = entry->id};
+    struct hf_sync *s = &f->peers[peer].sync;
+    struct hf_wire_message pull = {.type = HF_WIRE_PULL, .id = entry->id, .number = s->round};
     if (hf_queue_send(f, peer, &pull)) {
-        f->peers[peer].sync.pulls++;
+        s->pulls++;
         f->counts.pulled++;
     }
 }
@@ -296,18 +321,17 @@ static bool hears_changes(struct hf_sync *s, const struct hf_wire_message *m)
 {
     if (s->done_view == 0 || (s->done_view != m->number && s->done_view != m->view))
         return false;
-    if (s->hears_whole || s->their_view != m->view) {
-        s->pulls = 0;
-        s->asked_more = false;
-    }
+    if (s->hears_whole || s->their_view != m->view)
+        forget_pulls(s);
     s->hears_whole = s->comparing = false;
     s->their_view = m->view;
+    s->their_number = m->number;
     return true;
 }
 
 static void refuse_changes(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
 {
-    struct hf_wire_message all = {.type = HF_WIRE_DIFFERENT, .view = m->view};
+    struct hf_wire_message all = {.type = HF_WIRE_DIFFERENT, .view = m->view, .number = m->number};
     char different[HF_FABRIC_BUCKETS / 8];
     memset(different, 0xff, sizeof(different));
     all.bytes = hf_slice(different, sizeof(different));
@@ -322,7 +346,7 @@ bool hf_sync_versions(struct hf_fabric *f, unsigned peer, const struct hf_wire_m
     bool bad = false;
     if (m->flags & HF_SYNC_CHANGES && !hears_changes(s, m))
         return refuse_changes(f, peer, m), true;
-    if (m->view != s->their_view)
+    if (m->view != s->their_view || m->number != s->their_number)
         return true;
     while (hf_wire_get_entry(&bytes, &entry, &bad)) {
         consider(f, peer, &entry);
@@ -337,7 +361,7 @@ bool hf_sync_versions(struct hf_fabric *f, unsigned peer, const struct hf_wire_m
 void hf_sync_pull(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
 {
     struct hf_fabric_record *record = hf_record_find(f, m->id, hf_rank_hash(m->id));
-    struct hf_wire_message answer = {.type = HF_WIRE_ANSWER, .id = m->id};
+    struct hf_wire_message answer = {.type = HF_WIRE_ANSWER, .id = m->id, .number = m->number};
     hf_record_describe(f, record, true, &answer);
     answer.flags = HF_ANSWER_PULLED;
     if (hf_record_has_value(record))
@@ -348,7 +372,7 @@ void hf_sync_pull(struct hf_fabric *f, unsigned peer, const struct hf_wire_messa
 void hf_sync_pulled(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
 {
     struct hf_sync *s = &f->peers[peer].sync;
-    if (s->pulls == 0)
+    if (s->pulls == 0 || m->number != s->round)
         return;
     s->pulls--;
     go_on(f, peer);
@@ -412,6 +436,32 @@ void hf_sync_ask(struct hf_fabric *f, unsigned peer)
     hf_sync_again(f, peer);
 }
 
+void hf_sync_owe(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    s->wanted = s->whole = s->owes = true;
+}
+
+bool hf_sync_owes(const struct hf_fabric *f, unsigned peer)
+{
+    const struct hf_sync *s = &f->peers[peer].sync;
+    return s->owes || s->settles;
+}
+
+bool hf_sync_done(const struct hf_fabric *f, unsigned peer)
+{
+    const struct hf_sync *s = &f->peers[peer].sync;
+    return s->done_view == f->view && s->pulls == 0;
+}
+
+void hf_sync_doubt(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_sync *s = &f->peers[peer].sync;
+    s->their_view = s->done_view = 0;
+    s->comparing = s->last_list = false;
+    forget_pulls(s);
+}
+
 void hf_sync_unlinked(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
@@ -419,9 +469,9 @@ void hf_sync_unlinked(struct hf_fabric *f, unsigned peer)
     s->step = HF_SYNC_IDLE;
     s->comparing = false;
     hf_survey_leave(s);
-    s->pulls = 0;
-    s->asked_more = false;
-    s->base = s->their_view = s->done_view = 0;
+    s->base = 0;
+    s->owes = s->settles = false; /* the whole is to be told anyway */
+    hf_sync_doubt(f, peer);
 }
 
 void hf_sync_tick(struct hf_fabric *f)

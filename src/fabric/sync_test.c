@@ -17,7 +17,7 @@ static char out[2 * HF_WIRE_FRAME_MAX];
 /* What was told to the peer last. */
 static struct told {
     unsigned digests, lists, refusals;
-    uint64_t view, base;
+    uint64_t view, base, number;
     uint8_t flags;
     bool records[RECORDS];
     unsigned count;
@@ -106,7 +106,7 @@ static void note_list(const struct hf_wire_message *m)
     bool bad = false;
     told.lists++;
     told.view = m->view;
-    told.base = m->number;
+    told.base = told.number = m->number;
     told.flags = m->flags;
     while (hf_wire_get_entry(&bytes, &entry, &bad)) {
         struct hf_fabric_record *record = find(NULL, entry.id, 0);
@@ -127,7 +127,10 @@ static void listen(void)
                 hf_wire_decode(hf_slice(out + at, size - at), HF_WIRE_FRAME_MAX, &m, &used),
                 HF_WIRE_DONE);
             told.digests += m.type == HF_WIRE_DIGEST;
-            told.view = m.type == HF_WIRE_DIGEST ? m.view : told.view;
+            if (m.type == HF_WIRE_DIGEST) {
+                told.view = m.view;
+                told.number = m.number;
+            }
             told.refusals += m.type == HF_WIRE_DIFFERENT && m.bytes.size > 0 &&
                              (uint8_t)m.bytes.bytes[0] == 0xff;
             if (m.type == HF_WIRE_VERSIONS)
@@ -164,7 +167,8 @@ static void differ(void)
 {
     char all[HF_FABRIC_BUCKETS / 8];
     memset(all, 0xff, sizeof(all));
-    struct hf_wire_message m = {.type = HF_WIRE_DIFFERENT, .view = told.view};
+    struct hf_wire_message m = {
+        .type = HF_WIRE_DIFFERENT, .view = told.view, .number = told.number};
     m.bytes = hf_slice(all, sizeof(all));
     receive(PEER, &m);
 }

@@ -86,7 +86,7 @@ static bool has_place(struct hf_fabric *f, unsigned peer, const struct hf_wire_m
     if (hf_queue_size(&f->peers[peer].queue) + size <= most)
         return true;
     f->counts.queue_full++;
-    f->peers[peer].sync.wanted = true;
+    hf_sync_owe(f, peer);
     return false;
 }
 
