@@ -76,6 +76,7 @@ enum hf_fabric_status {
     HF_FABRIC_FULL,   /* the store or a table is full */
     HF_FABRIC_RETRY,  /* between nodes only: ask again */
     HF_FABRIC_UNDER_WAY, /* between nodes only: it is long, and coming; wait on */
+    HF_FABRIC_LATE,      /* between nodes only: who asked may wait no longer; nothing was done */
     HF_FABRIC_STATUSES,
 };
 

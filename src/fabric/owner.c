@@ -164,6 +164,10 @@ void hf_owner_execute_for(struct hf_fabric *f, struct hf_fabric_record *record, 
                           const struct hf_wire_message *m)
 {
     uint8_t flags = (uint8_t)((m->flags & (HF_OP_REFUSED - 1)) | HF_OP_REMOTE);
+    if (!(flags & HF_FABRIC_READS) && hf_patience_over(f, m->asked_ms, m->bytes.size)) {
+        f->counts.late++;
+        return hf_home_reply(f, m->id, origin, m->number, HF_FABRIC_LATE);
+    }
     struct made *made = make(m->id, hf_rank_hash(m->id), m->bytes, flags);
     if (made == NULL)
         return;

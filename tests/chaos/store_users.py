@@ -3,7 +3,7 @@ session, counters, more sessions than there is room for."""
 import time
 
 from loop import Failed
-from users import Bouncer, User
+from users import User
 
 CLOCK_MS = 2  # deadlines are in whole milliseconds
 
@@ -102,14 +102,6 @@ class Fleeting(User):
             if value is not None:
                 self._accuse("undead", f"reads {value[:30]!r} at the end", server)
         self.leave()
-
-
-class Lenient(Bouncer):
-    """Takes it that a write which failed may be done yet: what was sent on a connection may arrive after
-    its sender gave that up."""
-
-    def give_up(self, number, reason):
-        self.story.note(f"not ended {number}: {reason}")
 
 
 class Rivals(User):
