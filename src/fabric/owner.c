@@ -208,6 +208,15 @@ static void establish(struct hf_fabric *f, struct hf_fabric_record *record,
     }
 }
 
+/* Ours wins over what the granter has under the version that it granted, wherever they meet. */
+static struct hf_version kept_version(struct hf_version ours, struct hf_version granted)
+{
+    uint32_t sequence = ours.sequence > granted.sequence ? ours.sequence : granted.sequence;
+    return (struct hf_version){.epoch = granted.epoch,
+                               .sequence = sequence + 1,
+                               .birth = ours.birth > granted.birth ? ours.birth : granted.birth};
+}
+
 /* `grant->status` holds the granter's number: the caller puts it there. */
 void hf_owner_install(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
                       uint64_t hash, const struct hf_wire_message *grant)
@@ -216,10 +225,7 @@ void hf_owner_install(struct hf_fabric *f, struct hf_fabric_record *record, stru
     bool fresh = grant->state == HF_RECORD_POINTER;
     bool kept =
         !fresh && hf_record_has_value(record) && !hf_version_equal(record->version, grant->base);
-    record->version =
-        (struct hf_version){.epoch = grant->version.epoch,
-                            .sequence = kept ? record->version.sequence : grant->version.sequence,
-                            .birth = grant->version.birth};
+    record->version = kept ? kept_version(record->version, grant->version) : grant->version;
     hf_record_saw_epoch(f, record->version.epoch);
     record->state = HF_RECORD_OWNER;
     record->owner = (uint16_t)f->self;
