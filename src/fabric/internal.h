@@ -332,6 +332,10 @@ uint32_t hf_record_next_epoch(uint32_t epoch, unsigned granter);
  * it would be taken for the last there is; such a tombstone keeps nobody from making it anew. */
 #define HF_FABRIC_EXPIRED UINT32_MAX /* the sequence of its version */
 void hf_owner_tell_end(struct hf_fabric *f, struct hf_slice id, struct hf_version version);
+/* The record. One that we serve and whose time is over is ended first, and there is none: were it
+ * written on, its home, which is told of its end, would not know of the rest until a copy comes,
+ * and answer that there is no such record. */
+struct hf_fabric_record *hf_owner_find(struct hf_fabric *f, struct hf_slice id, uint64_t hash);
 void hf_owner_execute(struct hf_fabric *f, struct hf_fabric_record *record,
                       struct hf_fabric_op *op);
 /* Executes for another node; its RESULT follows when the backups have it. */

@@ -65,17 +65,6 @@ static void ask_home(struct hf_fabric *f, struct hf_activity *activity, struct h
     }
 }
 
-static struct hf_fabric_record *find_alive(struct hf_fabric *f, struct hf_slice id, uint64_t hash)
-{
-    struct hf_fabric_record *record = hf_record_find(f, id, hash);
-    if (!hf_fabric_serves(f, record, hash, f->now_ms))
-        return record;
-    if (record->deadline_ms == 0 || record->deadline_ms > f->now_ms)
-        return record;
-    hf_owner_expire(f, record);
-    return NULL;
-}
-
 void hf_operation_advance(struct hf_fabric *f, struct hf_activity *activity)
 {
     struct hf_fabric_op *op;
@@ -83,7 +72,7 @@ void hf_operation_advance(struct hf_fabric *f, struct hf_activity *activity)
         return;
     activity->advancing = true;
     while (!activity->asked && (op = first_parked(activity)) != NULL) {
-        struct hf_fabric_record *record = find_alive(f, op->id, op->hash);
+        struct hf_fabric_record *record = hf_owner_find(f, op->id, op->hash);
         if (hf_fabric_serves(f, record, op->hash, f->now_ms)) {
             unpark(op);
             hf_owner_execute(f, record, op);
@@ -94,7 +83,7 @@ void hf_operation_advance(struct hf_fabric *f, struct hf_activity *activity)
         ask_home(f, activity, op);
         if (activity->asked || first_parked(activity) != op)
             continue;
-        record = find_alive(f, op->id, op->hash);
+        record = hf_owner_find(f, op->id, op->hash);
         if (!hf_fabric_serves(f, record, op->hash, f->now_ms)) /* else it was granted at once */
             break;
     }
@@ -122,7 +111,7 @@ void hf_operation_start(struct hf_fabric *f, struct hf_fabric_op *op)
     op->reply = (struct hf_slice){0};
     op->need_count = 0;
     struct hf_activity *activity = hf_activity_find(f, op->id, op->hash);
-    struct hf_fabric_record *record = find_alive(f, op->id, op->hash);
+    struct hf_fabric_record *record = hf_owner_find(f, op->id, op->hash);
     bool queued = activity != NULL && !hf_list_empty(&activity->parked);
     if (!queued && hf_fabric_serves(f, record, op->hash, f->now_ms))
         hf_owner_execute(f, record, op);

@@ -248,6 +248,32 @@ static void the_owner_does_nothing_for_who_waits_no_longer(void **state)
     assert_int_equal(executed, 2);
 }
 
+/* Its home is told that it ended; written on, the rest would be unknown there for a while. */
+static void what_is_over_is_not_written_on(void **state)
+{
+    struct hf_fabric_record record = {.state = HF_RECORD_OWNER, .version = {0x105, 3, 0x105}};
+    struct hf_wire_message m = {.number = 5, .id = HF_SLICE("s1"), .bytes = HF_SLICE("SET")};
+    struct hf_wire_message said_last;
+    m.node = OWNER;
+    m.asked_ms = now_ms;
+    record.generation = fabric->generation;
+    record.deadline_ms = now_ms;
+    fabric->peers[HOME].lease_ms = now_ms + 1;
+    fabric->peers[OWNER].gone = true; /* nobody is missing who might hold it yet */
+    held = &record;
+    hf_owner_relay(fabric, HOME, &m);
+    assert_null(held);
+    assert_int_equal(executed, 0);
+    assert_true(said(HOME, HF_WIRE_REPLICATE, &said_last));
+    assert_int_equal(said_last.kind, HF_WIRE_GONE);
+    assert_true(said(OWNER, HF_WIRE_RESULT, &said_last)); /* here the one who asked */
+    assert_int_equal(said_last.status, HF_FABRIC_RETRY);
+    record.deadline_ms = now_ms + 1;
+    held = &record;
+    hf_owner_relay(fabric, HOME, &m);
+    assert_int_equal(executed, 1);
+}
+
 int main(void)
 {
 #define OPERATION_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -259,6 +285,7 @@ int main(void)
         OPERATION_TEST(patience_ends_when_nobody_does_it_any_more),
         OPERATION_TEST(before_the_first_heartbeat_nothing_is_written),
         OPERATION_TEST(the_owner_does_nothing_for_who_waits_no_longer),
+        OPERATION_TEST(what_is_over_is_not_written_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,6 +99,17 @@ void hf_owner_expire(struct hf_fabric *f, struct hf_fabric_record *record)
     hf_record_remove(f, record);
 }
 
+struct hf_fabric_record *hf_owner_find(struct hf_fabric *f, struct hf_slice id, uint64_t hash)
+{
+    struct hf_fabric_record *record = hf_record_find(f, id, hash);
+    if (!hf_fabric_serves(f, record, hash, f->now_ms))
+        return record;
+    if (record->deadline_ms == 0 || record->deadline_ms > f->now_ms)
+        return record;
+    hf_owner_expire(f, record);
+    return NULL;
+}
+
 static void replicate_change(struct hf_fabric *f, struct hf_fabric_record *record,
                              struct hf_fabric_op *op, const struct hf_fabric_outcome *outcome)
 {
@@ -325,7 +336,7 @@ void hf_owner_query(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
 void hf_owner_relay(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
 {
     uint64_t hash = hf_rank_hash(m->id);
-    struct hf_fabric_record *record = hf_record_find(f, m->id, hash);
+    struct hf_fabric_record *record = hf_owner_find(f, m->id, hash);
     struct hf_wire_message retry = {
         .type = HF_WIRE_RESULT, .number = m->number, .id = m->id, .status = HF_FABRIC_RETRY};
     if (m->node >= f->rank->count || m->node == f->self)

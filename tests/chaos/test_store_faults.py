@@ -41,8 +41,7 @@ def jump(campaign, name, seconds):
         assert abs(wall_clock(server) - time.time() - seconds) < 60, "the clock did not jump"
 
 
-# Fleeting: see the known gaps of CHANGELOG.md; too rare for a short round to tell anything.
-@pytest.mark.parametrize("kind", [User, pytest.param(Fleeting, marks=long_round)])
+@pytest.mark.parametrize("kind", [User, Fleeting])
 def test_clocks_jump(run_cluster, obeying, seed, kind):
     """F16: wall clocks jump by an hour and a year, forth and back, each agent's by itself; then one
     agent dies. Sessions live as long as they were told to, and no longer."""

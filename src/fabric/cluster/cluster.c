@@ -342,10 +342,11 @@ static bool mortal(const struct hf_cluster *cluster, const struct hf_cluster_cli
 /* Some end while their users rest, some before everything has healed, some not at all. */
 static uint32_t life(struct hf_cluster *cluster, const struct hf_cluster_client *client)
 {
-    static const uint16_t lives_ms[] = {1500, 3000, 20000};
+    static const uint16_t lives_ms[] = {1500, 3000, 20000}, moments_ms[] = {1, 25, 200};
     if (!mortal(cluster, client) || client->kind == HF_CLUSTER_DELETE)
         return 0;
-    unsigned least_ms = lives_ms[draw(cluster, 3)];
+    unsigned which = draw(cluster, 3);
+    unsigned least_ms = cluster->options.fleeting ? moments_ms[which] : lives_ms[which];
     return least_ms + draw(cluster, least_ms);
 }
 

@@ -94,6 +94,7 @@ struct hf_cluster_options {
     bool drains;   /* beside what else happens nodes are drained for a while */
     bool evicts;   /* nothing else does: stores drop copies, as if they were full */
     bool severs;   /* nothing else does: links of a node are cut, and soon it is killed */
+    bool fleeting; /* all sessions that have deadlines live for moments */
     bool abandons; /* links are ended by one side, and the other reads on */
     unsigned duration_ms;
     const char *trace; /* NULL: none; "s3": of one session; "": all; borrowed */
