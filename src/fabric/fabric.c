@@ -47,7 +47,7 @@ int hf_fabric_new(const struct hf_fabric_settings *settings, const struct hf_ran
     f->lease_ms = hf_rank_lease_ms(rank->count);
     f->dead_ms = f->lease_ms * HF_FABRIC_DEAD_MS / HF_FABRIC_LEASE_MS;
     f->incarnation = settings->incarnation;
-    f->generation = 1;
+    f->generation = f->swept_generation = 1;
     f->outage = 1;
     f->epoch_top = settings->epoch_floor << HF_FABRIC_GRANTER_BITS;
     for (unsigned i = 0; i < HF_FABRIC_BUCKETS; i++)

@@ -239,6 +239,7 @@ struct hf_fabric {
     uint64_t beats_ms;                /* when all were told of a change */
     bool beats;                       /* they are to be */
     uint64_t sweep_ms, swept;         /* when the next begins; records of the last */
+    uint16_t sweep_generation, swept_generation; /* of ours, when it began; of the last whole one */
     bool adopting, adopt_again, handed_over, left_behind;
     bool drains;  /* we own as little as we can */
     bool offered; /* in the present round something was */
