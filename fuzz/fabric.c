@@ -185,6 +185,7 @@ static void say_anything(unsigned peer, struct input *input)
     message.status = how & HF_WIRE_STATUS_MAX;
     message.flags = next_byte(input) & HF_WIRE_FLAGS_MAX;
     message.remaining_ms = remaining[(which >> 5) % 6];
+    message.asked_ms = how % 3 == 0 ? near->asked_ms : now_ms; /* long ago, or just now */
     message.version = version_from(input, near->version);
     message.base = version_from(input, near->version);
     if (how & 0x40)

@@ -407,7 +407,7 @@ void hf_peering_dropped(struct hf_peering *peering, enum hf_store_drop why, stru
                         enum hf_record_state state, struct hf_version version)
 {
     hf_fabric_dropped(hf_replicated_fabric(peering->replicated), id, state, version,
-                      why == HF_STORE_EXPIRED);
+                      why == HF_STORE_EXPIRED, hf_loop_now_ms(peering->loop));
 }
 
 /* ---- what others may know ---- */

@@ -212,6 +212,7 @@ static void find_result(struct hf_replicated *replicated, struct pending *pendin
         [HF_FABRIC_MISS] = HF_OPERATION_MISSING,  [HF_FABRIC_DROPPED] = HF_OPERATION_DROPPED,
         [HF_FABRIC_UNSURE] = HF_OPERATION_UNSURE, [HF_FABRIC_FULL] = HF_OPERATION_FULL,
         [HF_FABRIC_RETRY] = HF_OPERATION_UNSURE,  [HF_FABRIC_UNDER_WAY] = HF_OPERATION_UNSURE,
+        [HF_FABRIC_LATE] = HF_OPERATION_UNSURE,
     };
     const struct hf_fabric_op *op = &pending->op;
     enum hf_operation_status status = (enum hf_operation_status)statuses[op->status];

@@ -244,7 +244,8 @@ static void evict(unsigned node, const char *id)
     enum hf_record_state state = found.state;
     struct hf_version version = found.version;
     assert_int_equal(hf_store_assign(nodes[node].store, text, id_hash, &none, now_ms), HF_STORE_OK);
-    hf_fabric_dropped(hf_replicated_fabric(nodes[node].replicated), text, state, version, false);
+    hf_fabric_dropped(hf_replicated_fabric(nodes[node].replicated), text, state, version, false,
+                      now_ms);
 }
 
 static uint64_t queries(void)

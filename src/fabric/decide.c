@@ -231,6 +231,7 @@ static void execute_here(struct hf_fabric *f, struct hf_activity *activity,
     if (refuses_to_move(f, activity, request))
         return;
     struct hf_wire_message m = {.number = request->number, .flags = request->flags};
+    m.asked_ms = request->asked_ms;
     m.id = hf_activity_id(activity);
     m.bytes = hf_slice(request->bytes, request->size);
     hf_owner_execute_for(f, record, request->origin, &m);
@@ -286,7 +287,7 @@ static enum hf_decision decide_elsewhere(struct hf_fabric *f, struct hf_activity
     if (refuses_to_move(f, activity, request) ||
         hf_relay_send(f, hf_activity_id(activity), record->owner, request))
         return HF_DECISION_MADE;
-    return HF_DECISION_WAIT; /* for a link, or for room in its queue */
+    return HF_DECISION_WAIT; /* for a link, its first heartbeat, or room in its queue */
 }
 
 static bool requester_knows_more(struct hf_fabric *f, uint64_t hash,

@@ -7,7 +7,7 @@
 const char *hf_fabric_status_word(enum hf_fabric_status status)
 {
     static const char *const words[HF_FABRIC_STATUSES] = {
-        "ok", "degraded", "miss", "dropped", "unsure", "full", "retry", "under way"};
+        "ok", "degraded", "miss", "dropped", "unsure", "full", "retry", "under way", "late"};
     REQUIRE(status < HF_FABRIC_STATUSES);
     return words[status];
 }
@@ -47,7 +47,7 @@ int hf_fabric_new(const struct hf_fabric_settings *settings, const struct hf_ran
     f->lease_ms = hf_rank_lease_ms(rank->count);
     f->dead_ms = f->lease_ms * HF_FABRIC_DEAD_MS / HF_FABRIC_LEASE_MS;
     f->incarnation = settings->incarnation;
-    f->generation = 1;
+    f->generation = f->swept_generation = 1;
     f->outage = 1;
     f->epoch_top = settings->epoch_floor << HF_FABRIC_GRANTER_BITS;
     for (unsigned i = 0; i < HF_FABRIC_BUCKETS; i++)
@@ -62,6 +62,7 @@ int hf_fabric_new(const struct hf_fabric_settings *settings, const struct hf_ran
     hf_list_init(&f->guards);
     hf_list_init(&f->waiting);
     hf_list_init(&f->patient);
+    hf_list_init(&f->adrift);
     hf_membership_changed(f);
     *ret_fabric = f;
     return 0;

@@ -76,6 +76,7 @@ enum hf_fabric_status {
     HF_FABRIC_FULL,   /* the store or a table is full */
     HF_FABRIC_RETRY,  /* between nodes only: ask again */
     HF_FABRIC_UNDER_WAY, /* between nodes only: it is long, and coming; wait on */
+    HF_FABRIC_LATE,      /* between nodes only: who asked may wait no longer; nothing was done */
     HF_FABRIC_STATUSES,
 };
 
@@ -215,9 +216,9 @@ void hf_fabric_link_up(struct hf_fabric *fabric, unsigned peer, uint64_t now_ms)
 void hf_fabric_link_down(struct hf_fabric *fabric, unsigned peer, bool gone, uint64_t now_ms);
 /* The store has dropped the record by itself: its time was over, or memory was wanted. To be told
  * at once, also from inside a call of the store: what is granted for it next must stand above. With
- * `expired` an owner's copies go too. */
+ * `expired` an owner's copies go too, under its lease. */
 void hf_fabric_dropped(struct hf_fabric *fabric, struct hf_slice id, enum hf_record_state state,
-                       struct hf_version version, bool expired);
+                       struct hf_version version, bool expired, uint64_t now_ms);
 
 /* Takes whole frames; *ret_used tells how many bytes. False: the peer broke the protocol, close. */
 bool hf_fabric_receive(struct hf_fabric *fabric, unsigned peer, struct hf_slice bytes,

@@ -24,6 +24,7 @@ static struct hf_request *request_new(const struct hf_fabric *f, unsigned origin
     request->flags = m->flags;
     request->state = m->state;
     request->version = m->version;
+    request->asked_ms = m->asked_ms;
     request->number = m->number;
     request->deadline_ms = f->now_ms + HF_FABRIC_OPERATION_MS;
     request->size = m->bytes.size;

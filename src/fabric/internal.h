@@ -155,6 +155,7 @@ struct hf_request { /* at a home: somebody wants the record */
     struct hf_list node;
     uint8_t origin, flags, state;
     uint64_t number, deadline_ms;
+    uint64_t asked_ms;         /* by our clock, at the earliest; 0 = no telling */
     struct hf_version version; /* of the copy the requester holds */
     size_t size;
     char bytes[]; /* the operation */
@@ -247,6 +248,8 @@ struct hf_fabric {
     struct hf_list writes; /* executed ops without word of a copy, by when to look again */
     struct hf_list guards; /* of those that were answered UNSURE, likewise */
     struct hf_list waiting, patient; /* parked ones, oldest first: reads, writes */
+    struct hf_list
+        adrift; /* writes whose link to the home ended, until nobody does them any more */
     struct hf_list active[HF_FABRIC_ACTIVE];
     size_t active_count;
     uint64_t round; /* counts hf_activity_each */
@@ -265,6 +268,7 @@ struct hf_fabric {
     uint64_t beats_ms;                /* when all were told of a change */
     bool beats;                       /* they are to be */
     uint64_t sweep_ms, swept;         /* when the next begins; records of the last */
+    uint16_t sweep_generation, swept_generation; /* of ours, when it began; of the last whole one */
     bool adopting, adopt_again, handed_over, left_behind;
     bool drains;  /* we own as little as we can */
     bool offered; /* in the present round something was */
@@ -370,6 +374,10 @@ uint32_t hf_record_next_epoch(uint32_t epoch, unsigned granter);
  * it would be taken for the last there is; such a tombstone keeps nobody from making it anew. */
 #define HF_FABRIC_EXPIRED UINT32_MAX /* the sequence of its version */
 void hf_owner_tell_end(struct hf_fabric *f, struct hf_slice id, struct hf_version version);
+/* The record. One that we serve and whose time is over is ended first, and there is none: were it
+ * written on, its home, which is told of its end, would not know of the rest until a copy comes,
+ * and answer that there is no such record. */
+struct hf_fabric_record *hf_owner_find(struct hf_fabric *f, struct hf_slice id, uint64_t hash);
 void hf_owner_execute(struct hf_fabric *f, struct hf_fabric_record *record,
                       struct hf_fabric_op *op);
 /* Executes for another node; its RESULT follows when the backups have it. */
@@ -463,6 +471,12 @@ bool hf_patience_send(struct hf_fabric *f, unsigned peer, struct hf_wire_message
                       uint64_t *ret_travel_ms);
 /* The same over all hops of a write. */
 uint64_t hf_patience_hops_ms(size_t size);
+/* What the peer's clock showed at that moment of ours, at least; 0: it has not told it on this
+ * link. Ours, of ourselves. */
+uint64_t hf_patience_clock(const struct hf_fabric *f, unsigned peer, uint64_t at_ms);
+/* Who asked for a write of so many bytes then, by our clock, may have been told by now that nobody
+ * knows what became of it. */
+bool hf_patience_over(const struct hf_fabric *f, uint64_t asked_ms, size_t size);
 /* A piece of a long message has come from the peer. */
 void hf_patience_progress(struct hf_fabric *f, unsigned peer);
 
@@ -522,8 +536,9 @@ void hf_backup_replicate(struct hf_fabric *f, unsigned peer, const struct hf_wir
 /* False: not sent, nothing is under way. */
 bool hf_relay_send(struct hf_fabric *f, struct hf_slice id, unsigned owner,
                    const struct hf_request *request);
-/* The owner's link ended: reads are asked again. With `gone` writes too are told that nobody knows
- * what became of them; else their answer may still come. */
+/* The owner's link ended, or it is dead: reads are asked again. When it is `gone`, and its process
+ * is known to have ended, writes too are told that nobody knows what became of them; else their
+ * answer may still come. */
 void hf_relay_unlinked(struct hf_fabric *f, unsigned owner, bool gone);
 void hf_relay_tick(struct hf_fabric *f);
 void hf_relay_forget(struct hf_peer *p);

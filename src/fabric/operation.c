@@ -36,6 +36,11 @@ static void ask_home(struct hf_fabric *f, struct hf_activity *activity, struct h
     struct hf_fabric_record *record = hf_record_find(f, op->id, op->hash);
     if (home < 0 || activity->retry_ms > f->now_ms)
         return;
+    m.asked_ms = hf_patience_clock(f, (unsigned)home, f->now_ms);
+    if (m.asked_ms == 0 && !(op->flags & HF_FABRIC_READS)) { /* until its first heartbeat */
+        activity->retry_ms = f->now_ms + HF_FABRIC_RETRY_MS;
+        return;
+    }
     if (op->request.size == 0 && !op->takes && f->host.encode != NULL)
         op->request = f->host.encode(f->host.user, op);
     hf_record_describe(f, record, false, &m);
@@ -60,17 +65,6 @@ static void ask_home(struct hf_fabric *f, struct hf_activity *activity, struct h
     }
 }
 
-static struct hf_fabric_record *find_alive(struct hf_fabric *f, struct hf_slice id, uint64_t hash)
-{
-    struct hf_fabric_record *record = hf_record_find(f, id, hash);
-    if (!hf_fabric_serves(f, record, hash, f->now_ms))
-        return record;
-    if (record->deadline_ms == 0 || record->deadline_ms > f->now_ms)
-        return record;
-    hf_owner_expire(f, record);
-    return NULL;
-}
-
 void hf_operation_advance(struct hf_fabric *f, struct hf_activity *activity)
 {
     struct hf_fabric_op *op;
@@ -78,7 +72,7 @@ void hf_operation_advance(struct hf_fabric *f, struct hf_activity *activity)
         return;
     activity->advancing = true;
     while (!activity->asked && (op = first_parked(activity)) != NULL) {
-        struct hf_fabric_record *record = find_alive(f, op->id, op->hash);
+        struct hf_fabric_record *record = hf_owner_find(f, op->id, op->hash);
         if (hf_fabric_serves(f, record, op->hash, f->now_ms)) {
             unpark(op);
             hf_owner_execute(f, record, op);
@@ -89,7 +83,7 @@ void hf_operation_advance(struct hf_fabric *f, struct hf_activity *activity)
         ask_home(f, activity, op);
         if (activity->asked || first_parked(activity) != op)
             continue;
-        record = find_alive(f, op->id, op->hash);
+        record = hf_owner_find(f, op->id, op->hash);
         if (!hf_fabric_serves(f, record, op->hash, f->now_ms)) /* else it was granted at once */
             break;
     }
@@ -117,7 +111,7 @@ void hf_operation_start(struct hf_fabric *f, struct hf_fabric_op *op)
     op->reply = (struct hf_slice){0};
     op->need_count = 0;
     struct hf_activity *activity = hf_activity_find(f, op->id, op->hash);
-    struct hf_fabric_record *record = find_alive(f, op->id, op->hash);
+    struct hf_fabric_record *record = hf_owner_find(f, op->id, op->hash);
     bool queued = activity != NULL && !hf_list_empty(&activity->parked);
     if (!queued && hf_fabric_serves(f, record, op->hash, f->now_ms))
         hf_owner_execute(f, record, op);
@@ -132,25 +126,52 @@ static struct hf_activity *asked_for(struct hf_fabric *f, const struct hf_wire_m
     return fits ? activity : NULL;
 }
 
-void hf_operation_result(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+static void finish_asked(struct hf_fabric *f, struct hf_fabric_op *op,
+                         const struct hf_wire_message *m)
 {
-    struct hf_activity *activity = asked_for(f, m);
-    struct hf_fabric_op *op = activity != NULL ? first_parked(activity) : NULL;
-    if (op == NULL)
-        return;
-    if (m->status == HF_FABRIC_UNDER_WAY)
-        return hf_operation_progress(f, activity);
-    activity->asked = false;
-    if (m->status == HF_FABRIC_RETRY) {
-        activity->refused = peer != activity->asked_peer;
-        activity->retry_ms = f->now_ms + HF_FABRIC_RETRY_MS;
-        return;
-    }
     unpark(op);
     op->remote = m->status == HF_FABRIC_OK || m->status == HF_FABRIC_DEGRADED;
     op->reply = m->bytes;
     f->counts.dropped += m->status == HF_FABRIC_DROPPED;
     hf_operation_finish(f, op, (enum hf_fabric_status)m->status);
+}
+
+/* The home had sent it on before the link ended. */
+static void adrift_result(struct hf_fabric *f, const struct hf_wire_message *m)
+{
+    struct hf_wire_message result = *m;
+    HF_LIST_EACH(&f->adrift, node)
+    {
+        struct hf_fabric_op *op = hf_container_of(node, struct hf_fabric_op, node);
+        if (op->number != m->number || !hf_slice_equal(op->id, m->id))
+            continue;
+        if (m->status == HF_FABRIC_UNDER_WAY) {
+            uint64_t end_ms =
+                f->now_ms + HF_FABRIC_ANSWER_MS + hf_patience_hops_ms(op->request.size);
+            op->deadline_ms = end_ms > op->deadline_ms ? end_ms : op->deadline_ms;
+            return;
+        }
+        if (m->status == HF_FABRIC_RETRY || m->status == HF_FABRIC_LATE)
+            result.status = HF_FABRIC_UNSURE;
+        return finish_asked(f, op, &result);
+    }
+}
+
+void hf_operation_result(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
+{
+    struct hf_activity *activity = asked_for(f, m);
+    struct hf_fabric_op *op = activity != NULL ? first_parked(activity) : NULL;
+    if (op == NULL)
+        return adrift_result(f, m);
+    if (m->status == HF_FABRIC_UNDER_WAY)
+        return hf_operation_progress(f, activity);
+    activity->asked = false;
+    if (m->status == HF_FABRIC_RETRY || m->status == HF_FABRIC_LATE) {
+        activity->refused = m->status == HF_FABRIC_RETRY && peer != activity->asked_peer;
+        activity->retry_ms = f->now_ms + HF_FABRIC_RETRY_MS;
+        return;
+    }
+    finish_asked(f, op, m);
     hf_operation_advance(f, activity);
     hf_activity_settle(f, activity);
 }
@@ -229,7 +250,17 @@ void hf_operation_grant(struct hf_fabric *f, unsigned peer, const struct hf_wire
     hf_activity_settle(f, activity);
 }
 
-/* Whether the operation was executed is not known; one that reads may be asked again. */
+/* Until then the first of the parked ones may be answered, and be done by whoever gets it. */
+static uint64_t answered_ms(const struct hf_activity *activity, const struct hf_fabric_op *op)
+{
+    return activity->asked_ms + activity->asked_travel_ms + HF_FABRIC_ANSWER_MS +
+           hf_patience_hops_ms(op->request.size);
+}
+
+/* Whether the operation was executed is not known; one that reads may be asked again. A write may
+ * still be done by who reads what stands in the old connection, or by the owner it was sent on to.
+ * It is not answered before nobody does it any more, or it could undo what its client does next;
+ * but what is parked behind it goes on. */
 static void forget_asked(struct hf_fabric *f, struct hf_activity *activity, unsigned peer)
 {
     struct hf_fabric_op *op = first_parked(activity);
@@ -238,7 +269,9 @@ static void forget_asked(struct hf_fabric *f, struct hf_activity *activity, unsi
     activity->asked = false;
     if (!(op->flags & HF_FABRIC_READS)) {
         unpark(op);
-        hf_operation_finish(f, op, HF_FABRIC_UNSURE);
+        op->number = activity->asked_number;
+        op->deadline_ms = answered_ms(activity, op);
+        hf_list_push_back(&f->adrift, &op->node);
     }
     hf_operation_advance(f, activity);
     hf_activity_settle(f, activity);
@@ -264,24 +297,24 @@ static void give_up(struct hf_fabric *f, struct hf_fabric_op *op)
 static void advance(struct hf_fabric *f, struct hf_activity *activity, unsigned argument)
 {
     struct hf_fabric_op *op = first_parked(activity);
-    bool lost = activity->asked && op != NULL &&
-                activity->asked_ms + activity->asked_travel_ms + HF_FABRIC_ANSWER_MS +
-                        hf_patience_hops_ms(op->request.size) <=
-                    f->now_ms;
-    if (lost)
+    if (activity->asked && op != NULL && answered_ms(activity, op) <= f->now_ms)
         return give_up(f, op);
     if (!activity->asked)
         hf_operation_advance(f, activity);
     hf_activity_settle(f, activity);
 }
 
-/* A long write is not given up before it can have travelled, nor a read whose question may still be
- * under way. Looked at again, they stand behind those of the same patience. */
+/* A long write is not given up before it can have travelled, nor one that was sent before nobody
+ * does it any more, nor a read whose question may still be under way. Looked at again, they stand
+ * behind those of the same patience. */
 static bool waits_on(struct hf_fabric *f, struct hf_fabric_op *op)
 {
-    const struct hf_activity *activity = hf_activity_find(f, op->id, op->hash);
+    struct hf_activity *activity = hf_activity_find(f, op->id, op->hash);
     bool reads = op->flags & HF_FABRIC_READS;
+    bool sent = activity != NULL && activity->asked && first_parked(activity) == op;
     uint64_t end_ms = op->parked_ms + HF_FABRIC_WRITE_MS + hf_patience_hops_ms(op->request.size);
+    if (sent && answered_ms(activity, op) > end_ms)
+        end_ms = answered_ms(activity, op);
     if (reads) /* those behind it wait for the same answer */
         end_ms = activity != NULL && activity->asked
                      ? activity->asked_ms + activity->asked_travel_ms
@@ -305,8 +338,22 @@ static void expire(struct hf_fabric *f, struct hf_list *list)
     }
 }
 
+static void expire_adrift(struct hf_fabric *f)
+{
+    struct hf_list *node = f->adrift.next;
+    while (node != &f->adrift) {
+        struct hf_fabric_op *op = hf_container_of(node, struct hf_fabric_op, node);
+        node = node->next;
+        if (op->deadline_ms > f->now_ms)
+            continue;
+        hf_list_remove(&op->node);
+        hf_operation_finish(f, op, HF_FABRIC_UNSURE);
+    }
+}
+
 void hf_operation_tick(struct hf_fabric *f)
 {
+    expire_adrift(f);
     expire(f, &f->waiting);
     expire(f, &f->patient);
     hf_activity_each(f, advance, 0);

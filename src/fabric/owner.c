@@ -99,6 +99,17 @@ void hf_owner_expire(struct hf_fabric *f, struct hf_fabric_record *record)
     hf_record_remove(f, record);
 }
 
+struct hf_fabric_record *hf_owner_find(struct hf_fabric *f, struct hf_slice id, uint64_t hash)
+{
+    struct hf_fabric_record *record = hf_record_find(f, id, hash);
+    if (!hf_fabric_serves(f, record, hash, f->now_ms))
+        return record;
+    if (record->deadline_ms == 0 || record->deadline_ms > f->now_ms)
+        return record;
+    hf_owner_expire(f, record);
+    return NULL;
+}
+
 static void replicate_change(struct hf_fabric *f, struct hf_fabric_record *record,
                              struct hf_fabric_op *op, const struct hf_fabric_outcome *outcome)
 {
@@ -164,6 +175,10 @@ void hf_owner_execute_for(struct hf_fabric *f, struct hf_fabric_record *record, 
                           const struct hf_wire_message *m)
 {
     uint8_t flags = (uint8_t)((m->flags & (HF_OP_REFUSED - 1)) | HF_OP_REMOTE);
+    if (!(flags & HF_FABRIC_READS) && hf_patience_over(f, m->asked_ms, m->bytes.size)) {
+        f->counts.late++;
+        return hf_home_reply(f, m->id, origin, m->number, HF_FABRIC_LATE);
+    }
     struct made *made = make(m->id, hf_rank_hash(m->id), m->bytes, flags);
     if (made == NULL)
         return;
@@ -204,6 +219,15 @@ static void establish(struct hf_fabric *f, struct hf_fabric_record *record,
     }
 }
 
+/* Ours wins over what the granter has under the version that it granted, wherever they meet. */
+static struct hf_version kept_version(struct hf_version ours, struct hf_version granted)
+{
+    uint32_t sequence = ours.sequence > granted.sequence ? ours.sequence : granted.sequence;
+    return (struct hf_version){.epoch = granted.epoch,
+                               .sequence = sequence + 1,
+                               .birth = ours.birth > granted.birth ? ours.birth : granted.birth};
+}
+
 /* `grant->status` holds the granter's number: the caller puts it there. */
 void hf_owner_install(struct hf_fabric *f, struct hf_fabric_record *record, struct hf_slice id,
                       uint64_t hash, const struct hf_wire_message *grant)
@@ -212,10 +236,7 @@ void hf_owner_install(struct hf_fabric *f, struct hf_fabric_record *record, stru
     bool fresh = grant->state == HF_RECORD_POINTER;
     bool kept =
         !fresh && hf_record_has_value(record) && !hf_version_equal(record->version, grant->base);
-    record->version =
-        (struct hf_version){.epoch = grant->version.epoch,
-                            .sequence = kept ? record->version.sequence : grant->version.sequence,
-                            .birth = grant->version.birth};
+    record->version = kept ? kept_version(record->version, grant->version) : grant->version;
     hf_record_saw_epoch(f, record->version.epoch);
     record->state = HF_RECORD_OWNER;
     record->owner = (uint16_t)f->self;
@@ -319,7 +340,7 @@ void hf_owner_query(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
 void hf_owner_relay(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
 {
     uint64_t hash = hf_rank_hash(m->id);
-    struct hf_fabric_record *record = hf_record_find(f, m->id, hash);
+    struct hf_fabric_record *record = hf_owner_find(f, m->id, hash);
     struct hf_wire_message retry = {
         .type = HF_WIRE_RESULT, .number = m->number, .id = m->id, .status = HF_FABRIC_RETRY};
     if (m->node >= f->rank->count || m->node == f->self)

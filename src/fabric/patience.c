@@ -29,6 +29,25 @@ uint64_t hf_patience_bulk_ms(const struct hf_fabric *f, unsigned peer)
     return hf_patience_travel_ms(f->peers[peer].queue.bulk_size + HF_FABRIC_SOCKET_SIZE);
 }
 
+/* A heartbeat tells the peer's clock as it was when that left; since then it has gone on as ours.
+ */
+uint64_t hf_patience_clock(const struct hf_fabric *f, unsigned peer, uint64_t at_ms)
+{
+    const struct hf_peer *p = &f->peers[peer];
+    if (peer == f->self)
+        return at_ms;
+    if (p->echo_ms == 0)
+        return 0;
+    return p->echo_ms + at_ms > p->heard_ms ? p->echo_ms + at_ms - p->heard_ms : 1;
+}
+
+/* He waits for ANSWER_MS; the rest of it is for those who look at their clocks once in a turn. */
+bool hf_patience_over(const struct hf_fabric *f, uint64_t asked_ms, size_t size)
+{
+    return asked_ms == 0 ||
+           asked_ms + HF_FABRIC_OPERATION_MS + hf_patience_hops_ms(size) < f->now_ms;
+}
+
 /* Whatever the peer sends about the record comes before its answer, if it is not the answer: a
  * GRANT of the home that was asked, a RESULT of the owner that the home sent us to, an ANSWER to us
  * as the home. What it sends about others is no sign: who was asked may be dead. */

@@ -25,7 +25,7 @@ static void tell_dropped(void *user, enum hf_store_drop why, struct hf_slice id,
                          enum hf_record_state state, struct hf_version version)
 {
     struct alone *alone = user;
-    hf_fabric_dropped(alone->fabric, id, state, version, why == HF_STORE_EXPIRED);
+    hf_fabric_dropped(alone->fabric, id, state, version, why == HF_STORE_EXPIRED, now_ms);
 }
 
 static void step(struct alone *alone, uint64_t for_ms)

@@ -56,23 +56,27 @@ bool hf_relay_send(struct hf_fabric *f, struct hf_slice id, unsigned owner,
     m.node = request->origin;
     m.flags = request->flags & (HF_OP_REFUSED - 1);
     m.bytes = hf_slice(request->bytes, request->size);
+    m.asked_ms = hf_patience_clock(f, owner, request->asked_ms);
     uint64_t travel_ms;
-    if (!hf_patience_send(f, owner, &m, &travel_ms))
+    if (m.asked_ms == 0 || !hf_patience_send(f, owner, &m, &travel_ms))
         return false;
     remember(f, id, &f->peers[owner], request, travel_ms);
     return true;
 }
 
-/* A reply may start the next operation, which may be relayed in turn: those stand behind. */
+/* One that is dead because it was silent may do what it got when it is heard again; a write is left
+ * to the patience of who asked for it, as when the link alone ends.
+ * A reply may start the next operation, which may be relayed in turn: those stand behind. */
 void hf_relay_unlinked(struct hf_fabric *f, unsigned owner, bool gone)
 {
     struct hf_peer *p = &f->peers[owner];
     struct relayed *one;
     unsigned left = p->relayed_count;
+    bool ended = gone && p->gone;
     for (; left > 0 && (one = first(p)) != NULL; left--) {
         bool reads = one->flags & HF_FABRIC_READS;
         hf_list_remove(&one->node);
-        if (!reads && !gone) {
+        if (!reads && !ended) {
             hf_list_push_back(&p->relayed, &one->node);
             continue;
         }

@@ -3,7 +3,7 @@
 
 /* What a home sends on to an owner, and whom it tells what when that owner ends first. */
 
-enum { SELF, OWNER, ASKER, NODES, START_MS = 1000 };
+enum { SELF, OWNER, ASKER, NODES, START_MS = 1000, THEIR_MS = 70000 };
 
 static struct hf_rank rank;
 static struct hf_fabric *fabric;
@@ -27,6 +27,8 @@ static int set_up(void **state)
         hf_queue_init(&fabric->peers[i].queue);
         hf_list_init(&fabric->peers[i].relayed);
         fabric->peers[i].linked = i != SELF;
+        fabric->peers[i].echo_ms = THEIR_MS;
+        fabric->peers[i].heard_ms = START_MS;
     }
     return 0;
 }
@@ -44,7 +46,8 @@ static int tear_down(void **state)
 
 static bool relay(uint64_t number, unsigned flags)
 {
-    struct hf_request request = {.origin = ASKER, .number = number, .flags = (uint8_t)flags};
+    struct hf_request request = {
+        .origin = ASKER, .number = number, .flags = (uint8_t)flags, .asked_ms = fabric->now_ms};
     return hf_relay_send(fabric, HF_SLICE("s1"), OWNER, &request);
 }
 
@@ -93,13 +96,15 @@ static void the_owner_gets_it_in_the_name_of_who_asked(void **state)
     request->number = 7;
     request->flags = HF_FABRIC_READS | HF_OP_REFUSED | HF_OP_REMOTE;
     request->size = 3;
+    request->asked_ms = START_MS - 100;
     memcpy(request->bytes, "GET", 3);
     assert_true(hf_relay_send(fabric, HF_SLICE("s1"), OWNER, request));
     assert_true(pull(OWNER, &m));
     assert_int_equal(m.type, HF_WIRE_RELAY);
     assert_int_equal(m.number, 7);
     assert_int_equal(m.node, ASKER);
-    assert_int_equal(m.flags, HF_FABRIC_READS); /* none of those between nodes */
+    assert_int_equal(m.asked_ms, THEIR_MS - 100); /* by the owner's clock */
+    assert_int_equal(m.flags, HF_FABRIC_READS);   /* none of those between nodes */
     assert_true(hf_slice_equal(m.bytes, HF_SLICE("GET")));
     expect_nothing(OWNER);
     expect_nothing(ASKER);
@@ -113,8 +118,18 @@ static void without_a_link_nothing_is_under_way(void **state)
     assert_int_equal(fabric->peers[OWNER].relayed_count, 0);
 }
 
+/* It could not tell how old the write is. */
+static void before_the_owner_has_told_its_clock_it_gets_nothing(void **state)
+{
+    fabric->peers[OWNER].echo_ms = 0;
+    assert_false(relay(1, 0));
+    expect_nothing(OWNER);
+    assert_int_equal(fabric->peers[OWNER].relayed_count, 0);
+}
+
 static void when_the_owner_ends_everybody_is_told(void **state)
 {
+    fabric->peers[OWNER].gone = true;
     assert_true(relay(1, HF_FABRIC_READS) && relay(2, 0) && relay(3, HF_FABRIC_READS));
     hf_relay_unlinked(fabric, OWNER, true);
     expect_result(1, HF_FABRIC_RETRY);
@@ -130,7 +145,10 @@ static void when_only_the_link_ends_a_write_may_still_be_answered(void **state)
     hf_relay_unlinked(fabric, OWNER, false);
     expect_result(2, HF_FABRIC_RETRY);
     expect_nothing(ASKER);
+    hf_relay_unlinked(fabric, OWNER, true); /* dead, for nothing was heard of it */
+    expect_nothing(ASKER);
     assert_int_equal(fabric->peers[OWNER].relayed_count, 2);
+    fabric->peers[OWNER].gone = true;
     hf_relay_unlinked(fabric, OWNER, true);
     expect_result(1, HF_FABRIC_UNSURE);
     expect_result(3, HF_FABRIC_UNSURE);
@@ -207,6 +225,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         RELAY_TEST(the_owner_gets_it_in_the_name_of_who_asked),
         RELAY_TEST(without_a_link_nothing_is_under_way),
+        RELAY_TEST(before_the_owner_has_told_its_clock_it_gets_nothing),
         RELAY_TEST(when_the_owner_ends_everybody_is_told),
         RELAY_TEST(when_only_the_link_ends_a_write_may_still_be_answered),
         RELAY_TEST(another_owner_that_ends_is_none_of_its_business),

@@ -12,8 +12,19 @@ enum {
     SWEEP_MS_MAX = 30 * 1000,
 };
 
+/* Whether a record that the store has as OWNER is ours to end. After a lapse those of the
+ * generation before look the same, until a sweep has made copies of them; and a process that was
+ * stopped may not have seen yet that it lapsed. By then another may serve them. */
+static bool ends(struct hf_fabric *f, uint64_t hash, uint64_t now_ms)
+{
+    if (f->swept_generation != f->generation || now_ms > f->now_ms + HF_FABRIC_AWAY_MS)
+        return false;
+    f->now_ms = now_ms > f->now_ms ? now_ms : f->now_ms;
+    return hf_membership_leased(f, hash);
+}
+
 void hf_fabric_dropped(struct hf_fabric *f, struct hf_slice id, enum hf_record_state state,
-                       struct hf_version version, bool expired)
+                       struct hf_version version, bool expired, uint64_t now_ms)
 {
     uint64_t hash = hf_rank_hash(id);
     unsigned bucket = hf_digest_bucket(hash);
@@ -25,7 +36,7 @@ void hf_fabric_dropped(struct hf_fabric *f, struct hf_slice id, enum hf_record_s
         activity->lost = true;
         activity->known = false;
     }
-    if (state == HF_RECORD_OWNER && expired)
+    if (state == HF_RECORD_OWNER && expired && ends(f, hash, now_ms))
         hf_owner_tell_end(f, id, version);
 }
 
@@ -64,6 +75,7 @@ static void begin_sweep(struct hf_fabric *f)
     wait_ms = wait_ms < SWEEP_MS_MAX ? wait_ms : SWEEP_MS_MAX;
     f->sweep_ms = f->now_ms + (wait_ms > SWEEP_MS_MIN ? wait_ms : SWEEP_MS_MIN);
     f->swept = 0;
+    f->sweep_generation = f->generation;
 }
 
 /* Nothing waits for it: whoever reads looks at the deadline, and what is astray costs room alone.
@@ -76,8 +88,10 @@ void hf_upkeep_sweep(struct hf_fabric *f)
         begin_sweep(f);
     for (unsigned i = 0; i < SWEEP_TICK_WORK / work_of_one(f); i++) {
         struct hf_fabric_record *record = f->store.next(f->store.user, &f->sweep_cursor);
-        if (record == NULL)
+        if (record == NULL) {
+            f->swept_generation = f->sweep_generation;
             return;
+        }
         f->swept++;
         sweep_one(f, record);
     }

@@ -22,6 +22,7 @@ enum field {
     FIELD_BASE,
     FIELD_REMAINING,
     FIELD_KIND,
+    FIELD_ASKED,
 };
 
 enum { FIELDS_MAX = 10, ENTRY_FIXED_SIZE = 2 + 1 + 2 + 12, SUM_SIZE = 2 + 8 };
@@ -45,6 +46,7 @@ enum { FIELDS_MAX = 10, ENTRY_FIXED_SIZE = 2 + 1 + 2 + 12, SUM_SIZE = 2 + 8 };
 #define BASE FIELD_BASE
 #define REMAINING FIELD_REMAINING
 #define KIND FIELD_KIND
+#define ASKED FIELD_ASKED
 static const struct {
     const char *name;
     uint8_t fields[FIELDS_MAX]; /* ended by FIELD_END */
@@ -169,6 +171,8 @@ static void put_field(struct cursor *to, const struct hf_wire_message *m, enum f
         return put_version(to, m->base);
     case FIELD_REMAINING:
         return put(to, m->remaining_ms, 8);
+    case FIELD_ASKED:
+        return put(to, m->asked_ms, 8);
     case FIELD_BYTES:
         return put_slice(to, m->bytes);
     case FIELD_END:
@@ -243,6 +247,9 @@ static void get_field(struct cursor *from, struct hf_wire_message *m, enum field
     case FIELD_REMAINING:
         m->remaining_ms = get(from, 8);
         return;
+    case FIELD_ASKED:
+        m->asked_ms = get(from, 8);
+        return;
     case FIELD_BYTES:
         m->bytes = hf_slice(from->at, from->left);
         take(from, from->left);
@@ -272,7 +279,7 @@ size_t hf_wire_size(const struct hf_wire_message *message)
         [FIELD_NONCE] = 32,    [FIELD_STATUS] = 1,    [FIELD_TIMES] = 16, [FIELD_FLAGS] = 1,
         [FIELD_WEIGHT] = 2,    [FIELD_VIEW] = 8,      [FIELD_NUMBER] = 8, [FIELD_BYTES] = 0,
         [FIELD_LANES] = 16,    [FIELD_ID] = 2,        [FIELD_STATE] = 1,  [FIELD_VERSION] = 12,
-        [FIELD_BASE] = 12,     [FIELD_REMAINING] = 8, [FIELD_KIND] = 1,
+        [FIELD_BASE] = 12,     [FIELD_REMAINING] = 8, [FIELD_KIND] = 1,   [FIELD_ASKED] = 8,
     };
     size_t size = HF_WIRE_HEAD_SIZE;
     REQUIRE(hf_wire_name(message->type) != NULL);

@@ -47,6 +47,7 @@ struct hf_wire_message { /* a union in spirit: only the fields of its row are me
     uint64_t sent_ms, echo_ms; /* the sender's clock; yours, as you sent it last */
     uint64_t lanes[HF_WIRE_LANES];
     uint64_t remaining_ms; /* until the record expires; 0 = never */
+    uint64_t asked_ms; /* your clock, before which it was not asked for; 0 = I do not know yours */
     struct hf_version version, base;
     uint16_t node, weight;
     uint8_t protocol_min, protocol_max;

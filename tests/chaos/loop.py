@@ -86,6 +86,9 @@ class Link:
         self.loop, self.path, self.patience_s = loop, path, patience_s
         self.socket, self.task, self.left = None, None, b""
 
+    def is_open(self):
+        return self.socket is not None
+
     def ask(self, *words):
         """Generator: str, int, None (no value) or bytes; raises Failed."""
         try:

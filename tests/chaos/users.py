@@ -57,13 +57,9 @@ class User:
             if self.wait:
                 yield from self.wait(link)
         except Failed as reason:
-            self.give_up(number, reason)
+            self.story.fail_write(number, reason)
             raise
         self.story.end_write(number)
-
-    def give_up(self, number, reason):
-        """A write that failed."""
-        self.story.fail_write(number, reason)
 
     def read(self, server):
         """True when what was read is as promised."""

@@ -9,6 +9,7 @@ enum {
     QUIET_MS = 5000,
     SILENT_MS = 1000,
     RELINK_MS = 20,
+    ABANDONED_MS_MAX = 600, /* so late bytes of a connection that one side ended are still read */
     SOCKET_SIZE = 400 * 1024,
     SLOW_SOCKET_SIZE = 64 * 1024,
     NARROW_SIZE = 300 * 1024,
@@ -100,6 +101,7 @@ static void empty_link(struct hf_cluster_link *link)
     link->rest = NULL;
     link->rest_size = link->waiting = 0;
     link->last_due_ms = 0;
+    link->ending = false;
 }
 
 static void tell_down(struct hf_cluster *cluster, unsigned at, unsigned peer, bool gone)
@@ -124,6 +126,26 @@ void hf_cluster_unlink(struct hf_cluster *cluster, unsigned a, unsigned b)
     empty_link(&cluster->links[b][a]);
     tell_down(cluster, a, b, false);
     tell_down(cluster, b, a, false);
+}
+
+/* One side ends the connection. What it sent before still arrives, late, and the other hears of the
+ * end behind that, unless they make another first. */
+void hf_cluster_abandon(struct hf_cluster *cluster, unsigned a, unsigned b)
+{
+    struct hf_cluster_link *link = &cluster->links[a][b];
+    if (!cluster->joined[a][b])
+        return;
+    cluster->joined[a][b] = cluster->joined[b][a] = false;
+    cluster->join_ms[a][b] = cluster->join_ms[b][a] =
+        cluster->now_ms + RELINK_MS + draw(cluster, ABANDONED_MS_MAX);
+    empty_link(&cluster->links[b][a]);
+    unsigned late_ms = draw(cluster, ABANDONED_MS_MAX);
+    HF_LIST_EACH(&link->blobs, node)
+    {
+        hf_container_of(node, struct hf_cluster_blob, node)->due_ms += late_ms;
+    }
+    link->ending = true;
+    tell_down(cluster, a, b, false);
 }
 
 void hf_cluster_start(struct hf_cluster *cluster, unsigned number)
@@ -222,7 +244,7 @@ static void deliver(struct hf_cluster *cluster, unsigned from, unsigned to)
     struct hf_cluster_link *link = &cluster->links[from][to];
     const struct hf_cluster_node *node = &cluster->nodes[to];
     bool last_words = cluster->nodes[from].fabric == NULL;
-    if (!cluster->joined[from][to] && !last_words)
+    if (!cluster->joined[from][to] && !last_words && !link->ending)
         return;
     while (!hf_list_empty(&link->blobs) && !link->cut && !node->paused && node->fabric != NULL) {
         struct hf_cluster_blob *blob =
@@ -232,6 +254,10 @@ static void deliver(struct hf_cluster *cluster, unsigned from, unsigned to)
         hf_list_remove(&blob->node);
         deliver_blob(cluster, from, to, blob);
     }
+    if (!link->ending || !hf_list_empty(&link->blobs) || link->cut || node->paused)
+        return;
+    empty_link(link);
+    tell_down(cluster, to, from, false);
 }
 
 static void join(struct hf_cluster *cluster, unsigned a, unsigned b)
@@ -316,10 +342,11 @@ static bool mortal(const struct hf_cluster *cluster, const struct hf_cluster_cli
 /* Some end while their users rest, some before everything has healed, some not at all. */
 static uint32_t life(struct hf_cluster *cluster, const struct hf_cluster_client *client)
 {
-    static const uint16_t lives_ms[] = {1500, 3000, 20000};
+    static const uint16_t lives_ms[] = {1500, 3000, 20000}, moments_ms[] = {1, 25, 200};
     if (!mortal(cluster, client) || client->kind == HF_CLUSTER_DELETE)
         return 0;
-    unsigned least_ms = lives_ms[draw(cluster, 3)];
+    unsigned which = draw(cluster, 3);
+    unsigned least_ms = cluster->options.fleeting ? moments_ms[which] : lives_ms[which];
     return least_ms + draw(cluster, least_ms);
 }
 

@@ -51,6 +51,7 @@ struct hf_cluster_link { /* one direction */
     uint64_t last_due_ms;
     size_t waiting; /* bytes under way: a socket takes only so much */
     bool cut;       /* nothing passes; it waits */
+    bool ending;    /* the sender has ended it; the receiver still reads what is under way */
     char *rest;     /* owned: an incomplete frame at the receiver */
     size_t rest_size;
 };
@@ -72,6 +73,7 @@ struct hf_cluster_client {
 struct hf_cluster_write { /* of one session, in the order of execution, deletes and touches too */
     uint8_t session;
     bool deletes, touches, executed, strong; /* strong: acknowledged, and to survive one node */
+    bool answered;                           /* whatever the answer was */
     uint32_t order, life_ms;                 /* life_ms 0: for ever */
     uint32_t other; /* of a touch: the write whose end it moved; of a write: its last touch */
     uint64_t executed_ms;
@@ -89,9 +91,11 @@ struct hf_cluster_options {
     unsigned wire_bytes_ms; /* what a link carries in one, 0 = anything; and writes to the long
                              * session are long themselves */
     bool moves, crashes, pauses, joins, cuts; /* what may happen */
-    bool drains; /* beside what else happens nodes are drained for a while */
-    bool evicts; /* nothing else does: stores drop copies, as if they were full */
-    bool severs; /* nothing else does: links of a node are cut, and soon it is killed */
+    bool drains;   /* beside what else happens nodes are drained for a while */
+    bool evicts;   /* nothing else does: stores drop copies, as if they were full */
+    bool severs;   /* nothing else does: links of a node are cut, and soon it is killed */
+    bool fleeting; /* all sessions that have deadlines live for moments */
+    bool abandons; /* links are ended by one side, and the other reads on */
     unsigned duration_ms;
     const char *trace; /* NULL: none; "s3": of one session; "": all; borrowed */
 };
@@ -180,4 +184,5 @@ void hf_cluster_heal(struct hf_cluster *cluster);
 void hf_cluster_start(struct hf_cluster *cluster, unsigned node);
 void hf_cluster_end(struct hf_cluster *cluster, unsigned node, bool silent);
 void hf_cluster_unlink(struct hf_cluster *cluster, unsigned a, unsigned b);
+void hf_cluster_abandon(struct hf_cluster *cluster, unsigned a, unsigned b);
 void hf_cluster_flush(struct hf_cluster *cluster, struct hf_cluster_node *node);

@@ -97,6 +97,15 @@ static void kill_severed(struct hf_cluster *cluster)
         cluster->links[i][victim].cut = cluster->links[victim][i].cut = false;
 }
 
+/* The node ends some of its connections, or their other ends do. */
+static void abandon(struct hf_cluster *cluster, unsigned victim)
+{
+    bool itself = draw(cluster, 2) == 0;
+    for (unsigned i = 0; i < cluster->options.nodes; i++)
+        if (i != victim && draw(cluster, 2) == 0)
+            hf_cluster_abandon(cluster, itself ? victim : i, itself ? i : victim);
+}
+
 static void cause(struct hf_cluster *cluster, unsigned kind, unsigned victim)
 {
     struct hf_cluster_node *node = &cluster->nodes[victim];
@@ -119,6 +128,8 @@ static void cause(struct hf_cluster *cluster, unsigned kind, unsigned victim)
                        draw(cluster, 4) == 0);
     case 5:
         return sever(cluster, victim);
+    case 6:
+        return abandon(cluster, victim);
     default: /* a connection breaks */
         return hf_cluster_unlink(cluster, victim, (victim + 1) % cluster->options.nodes);
     }
@@ -131,7 +142,8 @@ static bool may(const struct hf_cluster_options *options, unsigned kind)
                             options->joins,
                             options->cuts,
                             options->crashes || options->cuts,
-                            options->severs};
+                            options->severs,
+                            options->abandons};
     return allowed[kind];
 }
 
@@ -229,12 +241,14 @@ void hf_cluster_faults(struct hf_cluster *cluster)
     restart_ended(cluster);
     if (cluster->now_ms < cluster->next_fault_ms || !calm(cluster))
         return;
-    unsigned kind = cluster->options.severs ? 5 : draw(cluster, 5),
+    unsigned kinds = cluster->options.abandons ? 7 : 5;
+    unsigned kind = cluster->options.severs ? 5 : draw(cluster, kinds),
              victim = draw(cluster, cluster->options.nodes);
     if (!may(&cluster->options, kind) || cluster->nodes[victim].fabric == NULL ||
         running(cluster) < 2)
         return;
-    static const char *const words[] = {"crash", "pause", "leave", "cut", "unlink", "sever"};
+    static const char *const words[] = {"crash",  "pause", "leave",  "cut",
+                                        "unlink", "sever", "abandon"};
     struct hf_slice none = {0};
     hf_cluster_trace(cluster, none, words[kind], victim, 0);
     cluster->faults++;

@@ -6,9 +6,10 @@
  * Writes are ordered by when an owner executed them. A write is strong when it was acknowledged
  * with a copy. Whoever asks after a strong write was acknowledged, or after somebody saw it, sees
  * it or a later one: so reads never go back, nothing acknowledged is lost, no deleted session is
- * read again, and no miss is false. A value is read until its deadline and not after it, as far as
- * both can be known: a touch that moves it by less than TOUCH_MS is told to nobody, and what is
- * under way for long arrives with a deadline that is as much later. */
+ * read again, and no miss is false. What was answered, whatever the answer was, is not executed any
+ * more: it could undo what its client did since. A value is read until its deadline and not after
+ * it, as far as both can be known: a touch that moves it by less than TOUCH_MS is told to nobody,
+ * and what is under way for long arrives with a deadline that is as much later. */
 
 enum { TOUCH_MS = HF_DEADLINE_SLACK_MS, HOPS = 3, STALL_MEMORY_MS = 40 * 1000 };
 
@@ -104,6 +105,9 @@ void hf_cluster_executed(struct hf_cluster_node *node, unsigned session, uint32_
     struct hf_cluster_write *one = &cluster->writes[write];
     if (one->executed)
         hf_cluster_wrong(cluster, "s%u: write %u was executed twice", session, write);
+    if (one->answered)
+        hf_cluster_wrong(cluster, "s%u: node %u executed write %u, which was answered before",
+                         session, node->number, write);
     one->executed = true;
     one->order = ++cluster->order;
     one->executed_ms = cluster->now_ms;
@@ -227,6 +231,7 @@ void hf_cluster_finished(struct hf_cluster *cluster, struct hf_cluster_client *c
         return;
     }
     struct hf_cluster_write *write = &cluster->writes[client->write];
+    write->answered = true;
     if (answered && !write->executed)
         hf_cluster_wrong(cluster, "s%u: write %u was acknowledged, and nobody executed it",
                          client->session, client->write);

@@ -83,7 +83,8 @@ static void dropped(void *user, enum hf_store_drop why, struct hf_slice id,
     struct hf_cluster_node *node = user;
     hf_cluster_trace(node->cluster, id, "dropped at", node->number, state);
     if (node->fabric != NULL)
-        hf_fabric_dropped(node->fabric, id, state, version, why == HF_STORE_EXPIRED);
+        hf_fabric_dropped(node->fabric, id, state, version, why == HF_STORE_EXPIRED,
+                          node->cluster->now_ms);
 }
 
 struct hf_fabric_store hf_cluster_records_open(struct hf_cluster_node *node)

@@ -128,7 +128,7 @@ void hf_cluster_evict(struct hf_cluster_node *node, unsigned session)
     else
         drop(node, &node->values[session].record);
     hf_fabric_dropped(node->fabric, name, (enum hf_record_state)value.record.state,
-                      value.record.version, false);
+                      value.record.version, false, node->cluster->now_ms);
 }
 
 struct hf_cluster_value hf_cluster_look(const struct hf_cluster_node *node, unsigned session)
