@@ -23,7 +23,10 @@
 #ifndef RESTARTS /* how often R begins with nothing */
 #define RESTARTS 0
 #endif
-#ifndef ENDS /* whether X ends, */
+#ifndef LIVES /* whether X lives at the start, */
+#define LIVES 1
+#endif
+#ifndef ENDS /* ends, */
 #define ENDS 0
 #endif
 #ifndef RETURNS /* and comes again */
@@ -50,6 +53,9 @@
 #endif
 #ifndef RULE_NUMBER /* what belongs to one telling is not taken for a part of another */
 #define RULE_NUMBER 1
+#endif
+#ifndef RULE_PULLS_NUMBER /* nor a value that one asked for, for that of another */
+#define RULE_PULLS_NUMBER 1
 #endif
 #ifndef RULE_BASE /* changes count for who was told what they build on */
 #define RULE_BASE 1
@@ -83,7 +89,7 @@ mtype = { IDLE, ASKED };
 /* A heartbeat: counts, burials. A digest: view, records, -, number. A list: view, records, base
  * (0: of all), number. */
 chan to_r = [ROOM] of { mtype, byte, byte, byte, byte };
-chan values = [ROOM] of { byte, byte }; /* long messages, which the short ones overtake */
+chan values = [ROOM] of { byte, byte }; /* long ones, which shorter ones overtake */
 chan to_t = [ROOM] of { mtype, byte, byte, byte };
 
 #define VIEW(r, x) ((r) * 4 + (x) + 1)
@@ -117,8 +123,8 @@ bool ends_left, returns_left;
 /* Who is ready here, but serves not yet, may not be ready there. */
 #define X_SERVES (t_x_ready && (!RULE_SERVES || x_home == t_x))
 #define CONCERNS_R (t_r == 0 -> 0 : (X_SERVES -> A : A | B))
-/* X is third of the rank of A: before it stand two, of which one may own it. */
-#define LOST_CONCERNS (t_lost_x -> (t_r_ready -> B : A | B) : 0)
+/* X is so far behind in the rank of A that it has nothing to do with it. */
+#define LOST_CONCERNS (t_lost_x -> B : 0)
 #define CHANGES (RULE_CHANGES -> LOST_CONCERNS : 0)
 #define T_HOME(k) (!t_r_ready && ((k) == A || !t_x_ready))
 
@@ -365,15 +371,14 @@ inline r_receive()
     d = 0
 }
 
-inline r_value()
+inline r_value(k)
 {
-    values ? a, b;
-    knows = knows | a;
+    values ?? k, b;
+    knows = knows | k;
     if
-    :: r_pulls > 0 && (!RULE_NUMBER || b == r_number) -> r_pulls--; r_go_on()
+    :: r_pulls > 0 && (!RULE_PULLS_NUMBER || b == r_number) -> r_pulls--; r_go_on()
     :: else -> skip
     fi;
-    a = 0;
     b = 0
 }
 
@@ -456,7 +461,8 @@ proctype r()
 end:
     do
     :: atomic { nempty(to_r) && ROOM_IN(to_t) -> r_receive() }
-    :: atomic { nempty(values) -> r_value() }
+    :: atomic { values ?? [A, _] -> r_value(A) }
+    :: atomic { values ?? [B, _] -> r_value(B) }
     :: atomic { r_comparing && ROOM_IN(to_t) ->
                 r_comparing = 0;
                 to_t ! DIFFERENT, r_their_view, r_theirs ^ knows, r_number }
@@ -502,12 +508,12 @@ init
         others_left = OTHERS;
         ends_left = ENDS;
         returns_left = RETURNS;
-        x_incarnation = 1;
-        x_home = 1;
-        t_x = 1;
-        r_x = 1;
-        t_x_ready = 1;
-        r_x_ready = 1;
+        x_incarnation = LIVES;
+        x_home = LIVES;
+        t_x = LIVES;
+        r_x = LIVES;
+        t_x_ready = LIVES;
+        r_x_ready = LIVES;
         t_step = IDLE;
         r_incarnation = 1;
         t_r = 1;
