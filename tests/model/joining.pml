@@ -1,12 +1,13 @@
 /* What a joining node must have been told before it may be a home: digests, lists and values of
  * src/fabric/sync.c, leases and doubts of src/fabric/membership.c. docs/peer-protocol.md tells the
- * rules in words. tests/model/test_joining.py checks this, and that leaving out a rule is found:
- * RULE_x defined as 0.
+ * rules in words, and which of them the code has not. tests/model/test_joining.py checks this, and
+ * that leaving out a rule is found: RULE_x defined as 0.
  *
- * R joins, or serves, and is the first of the rank of record A. T owns A and B and is the home while
- * R is none. X is the home of B while it lives, then R is. Nothing is copied in time that can be
- * late: what T makes R must know before R answers that a record is nowhere. As in ownership.pml
- * there is no time, but one fact: T takes R for dead only while R holds no lease of it (`bury`). */
+ * R joins, or serves, and is the first of the rank of record A. T owns A and B, and is the home
+ * while R is none. X is the home of B while it lives, then R is. No copy makes up for what R was not
+ * told: what T has made R must know before it answers that a record is nowhere. As in ownership.pml
+ * there is no time, but one fact: T takes R for dead only while R holds no lease of it (`t_bury`),
+ * and a heartbeat from before that renews none. */
 
 #ifndef STARTS_READY /* R serves from the start, and has been told */
 #define STARTS_READY 0

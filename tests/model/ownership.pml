@@ -5,7 +5,8 @@
  * Time is not here: a node that is not scheduled for a while is one that pauses, and `lapse` ends
  * the leases it holds at any moment. What binds time is one fact, guaranteed by the clocks (a lease
  * is counted from before the promise, and death is declared after it is over): nobody takes a node
- * for dead while that node holds a lease from it (`bury`). Joining is one step here. */
+ * for dead while that node holds a lease from it (`bury`). Joining is one step here; joining.pml has
+ * its steps. */
 
 #ifndef MOVES
 #define MOVES 2
@@ -689,7 +690,8 @@ end: /* nothing is left to do */
                 client_deletes() }
     :: atomic { up[self] && state[self] == OWNER && standins_left > 0 && BACKUPS == 1 &&
                 waiting_write[self] != 0 && SECOND(self) != NOBODY -> ask_standin() }
-    :: atomic { drains_left && up[self] && state[self] == OWNER -> drains_left = 0; draining[self] = 1 }
+    :: atomic { drains_left && up[self] && state[self] == OWNER ->
+                drains_left = 0; draining[self] = 1 }
     :: atomic { offers_left > 0 && up[self] && DECLINES(self) && state[self] == OWNER ->
                 offers_left--; send(TAKER(self), OFFER, 0) }
     :: atomic { untrue_left > 0 && up[self] && OTHER(self) != NOBODY && state[self] != NONE ->

@@ -12,8 +12,10 @@
 #ifndef LINKS /* how often the link between A and H ends */
 #define LINKS 2
 #endif
-#ifndef SETTLES /* before the client comes round by another way H knows of the end, too, and what it */
-#define SETTLES 1 /* sent on has arrived */
+/* Before the client comes round by another way H knows of the end, too, and what it sent on has
+ * arrived. */
+#ifndef SETTLES
+#define SETTLES 1
 #endif
 #ifndef RULE_FORGET /* the home forgets what it has not decided yet */
 #define RULE_FORGET 1
@@ -76,8 +78,8 @@ end:
     :: atomic { a_linked && !stands ->
                 a_linked = 0;
                 if
-                :: asked != 0 && RULE_UNSURE -> again = (RULE_ONCE -> 0 : asked);
-                   busy = busy && !RULE_ONCE; asked = (RULE_ONCE -> 0 : asked)
+                :: asked != 0 && RULE_UNSURE && RULE_ONCE -> asked = 0; busy = 0
+                :: asked != 0 && RULE_UNSURE && !RULE_ONCE -> again = asked
                 :: else -> skip
                 fi }
     od

@@ -1,4 +1,4 @@
-"""A write that goes by way of the home, as a model, when the link to the home ends: it undoes nothing
+"""A write that goes by way of the home, as a model, when the link to it ends: it undoes nothing
 that was written afterwards. With a rule left out spin finds what the rule is for."""
 import pytest
 from explorer import holds, is_found, needs_spin
