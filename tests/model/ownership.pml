@@ -5,7 +5,8 @@
  * Time is not here: a node that is not scheduled for a while is one that pauses, and `lapse` ends
  * the leases it holds at any moment. What binds time is one fact, guaranteed by the clocks (a lease
  * is counted from before the promise, and death is declared after it is over): nobody takes a node
- * for dead while that node holds a lease from it (`bury`). Joining is one step here. */
+ * for dead while that node holds a lease from it (`bury`). Joining is one step here; joining.pml has
+ * its steps. */
 
 #ifndef MOVES
 #define MOVES 2
@@ -28,6 +29,15 @@
 #ifndef STANDINS /* how often an owner without word of a copy asks one more node */
 #define STANDINS 0
 #endif
+#ifndef DRAINS /* whether the node that owns the record at the start may be told to drain, */
+#define DRAINS 0
+#endif
+#ifndef OFFERS /* how often a record is offered, */
+#define OFFERS 0
+#endif
+#ifndef UNTRUE /* and how often by a node that does not own it */
+#define UNTRUE 0
+#endif
 #ifndef RULE_SERVE_LEASED /* the owner looks at its lease before every answer */
 #define RULE_SERVE_LEASED 1
 #endif
@@ -38,12 +48,20 @@
 #define RULE_QUERY 1
 #endif
 
+#ifndef RULE_OFFER_ASKS /* who is offered a record asks its home for it */
+#define RULE_OFFER_ASKS 1
+#endif
+#ifndef RULE_STAYS /* a home makes no owner of who drains */
+#define RULE_STAYS 1
+#endif
+
 #define N 3
 #define NOBODY 3
 #define EPOCHS 48
 #define GRANTERS 4 /* an epoch modulo this tells who granted it */
 
 mtype = { REQUEST, RETRY, TRANSFER, QUERY, ANSWER, GRANT, COPY, ACK, STALE };
+mtype = { STAYING, REFUSED, RELAY, REFUSAL, OFFER }; /* of and about nodes that drain */
 mtype = { NONE, POINTER, BACKUP, OWNER, TOMB };
 mtype = { IDLE, QUERYING, TRANSFERRING };
 
@@ -61,17 +79,20 @@ byte waiting_write[N]; /* executed here, not confirmed; 0 = none */
 byte waiting_delete[N]; /* a bit for each backup that has not confirmed it */
 
 /* As requester. */
+bool draining[N], refused[N];
 bool asked[N], outdated[N];
 byte asked_home[N], asked_number[N];
 
 /* As home. */
 byte requester[N], request_epoch[N], request_value[N], request_number[N], question[N], awaited[N];
-mtype request_state[N], step[N];
+mtype request_state[N], request_kind[N], step[N];
 bool known[N], yielded[N], denied[N], sure[N];
 
 /* What the world saw. */
 byte written, acked, numbers;
 byte moves_left, writes_left, deletes_left, lapses_left, crashes_left, standins_left;
+byte offers_left, untrue_left;
+bool drains_left;
 bool deleted, gone; /* a delete was executed; it was acknowledged */
 byte owner_of[EPOCHS]; /* node + 1 */
 
@@ -85,6 +106,10 @@ byte owner_of[EPOCHS]; /* node + 1 */
     (OTHER(n) == 0 && (n) != 1 && ALIVE(n, 1)                                                      \
          -> 1                                                                                      \
          : (OTHER(n) < 2 && (n) != 2 && ALIVE(n, 2) -> 2 : NOBODY))
+/* To whom what n owns is offered; NOBODY: then it goes on as if it did not drain. */
+#define TAKES(n, m) ((n) != (m) && ALIVE(n, m) && !draining[m])
+#define TAKER(n) (TAKES(n, 0) -> 0 : (TAKES(n, 1) -> 1 : (TAKES(n, 2) -> 2 : NOBODY)))
+#define DECLINES(n) (draining[n] && TAKER(n) != NOBODY)
 #define LEASED(n) (OTHER(n) == NOBODY || lease[(n) * N + OTHER(n)])
 #define HAS_VALUE(n) (state[n] == OWNER || state[n] == BACKUP)
 /* Is (s, e, v) newer than what n knows? A tombstone is newer than all. */
@@ -120,6 +145,7 @@ inline end_request_of(who)
     request_epoch[who] = 0;
     request_value[who] = 0;
     request_number[who] = 0;
+    request_kind[who] = REQUEST;
     question[who] = 0;
 }
 
@@ -131,6 +157,7 @@ inline end_request()
 inline end_asking()
 {
     asked[self] = 0;
+    asks_to_stay = 0;
     outdated[self] = 0;
     asked_home[self] = 0;
     asked_number[self] = 0;
@@ -168,6 +195,14 @@ inline install(ep)
     epoch[self] = ep;
     owner[self] = self;
     copy_out();
+}
+
+#define SERVES(n) (up[n] && state[n] == OWNER && ((LEASED(n) && !lapsed[n]) || !RULE_SERVE_LEASED))
+
+inline client_reads()
+{
+    assert(value[self] >= acked); /* nothing acknowledged is lost, no read goes back */
+    assert(!gone)              /* nothing deleted is read */
 }
 
 /* ---- the home ---- */
@@ -216,12 +251,22 @@ inline answer_miss()
 #define SAME_AS_REQUESTED(n)                                                                       \
     (request_state[n] != POINTER && request_epoch[n] == epoch[n] && request_value[n] == value[n])
 
+/* Who drains asks for an answer, not for the record. */
+#define STAYS(n) (RULE_STAYS && request_kind[n] != REQUEST)
+
+inline relay()
+{
+    LINK(self, owner[self]) ! RELAY, NONE, 0, 0, requester[self], request_number[self];
+    end_request()
+}
+
 inline decide_elsewhere()
 {
     if
     :: owner[self] == requester[self] && SAME_AS_REQUESTED(self) -> yielded[self] = 1
     :: owner[self] == requester[self] && !SAME_AS_REQUESTED(self) -> denied[self] = 1
-    :: owner[self] != requester[self] ->
+    :: owner[self] != requester[self] && request_kind[self] == STAYING && RULE_STAYS -> relay()
+    :: owner[self] != requester[self] && (request_kind[self] != STAYING || !RULE_STAYS) ->
         numbers++;
         question[self] = numbers;
         step[self] = TRANSFERRING;
@@ -251,7 +296,13 @@ inline decide()
 {
     if
     :: state[self] == OWNER && requester[self] == self -> reply(self, RETRY); end_request()
-    :: state[self] == OWNER && requester[self] != self -> state[self] = BACKUP; yielded[self] = 1
+    :: state[self] == OWNER && requester[self] != self && STAYS(self) ->
+        client_reads();
+        reply(requester[self], RETRY);
+        end_request()
+    :: state[self] == OWNER && requester[self] != self && !STAYS(self) ->
+        state[self] = BACKUP;
+        yielded[self] = 1
     :: state[self] != OWNER && UNSURE(self) -> start_query()
     :: state[self] != OWNER && !UNSURE(self) ->
         if
@@ -263,6 +314,9 @@ inline decide()
             :: else ->
                 if
                 :: state[self] == POINTER -> answer_miss()
+                :: state[self] != POINTER && STAYS(self) && requester[self] != self ->
+                    install(NEXT_EPOCH(self));
+                    forget_step()
                 :: else -> grant()
                 fi
             fi
@@ -272,6 +326,32 @@ inline decide()
 
 /* ---- messages ---- */
 
+inline ask_home()
+{
+    numbers++;
+    asked[self] = 1;
+    outdated[self] = 0;
+    asked_home[self] = HOME(self);
+    asked_number[self] = numbers;
+    asks_to_stay = how != REQUEST;
+    refused[self] = 0;
+    if
+    :: HOME(self) == self ->
+        if
+        :: requester[self] == NOBODY ->
+            requester[self] = self;
+            request_state[self] = state[self];
+            request_epoch[self] = epoch[self];
+            request_value[self] = value[self];
+            request_number[self] = numbers;
+            request_kind[self] = how
+        :: else -> end_asking()
+        fi
+    :: else -> send(HOME(self), how, numbers)
+    fi;
+    how = REQUEST
+}
+
 inline on_request(from)
 {
     if
@@ -280,8 +360,30 @@ inline on_request(from)
         request_state[self] = s;
         request_epoch[self] = e;
         request_value[self] = v;
-        request_number[self] = number
+        request_number[self] = number;
+        request_kind[self] = kind
     :: else -> send(from, RETRY, number)
+    fi
+}
+
+inline on_relay()
+{
+    if
+    :: SERVES(self) -> client_reads(); send(o, RETRY, number)
+    :: else -> send(o, REFUSAL, number)
+    fi
+}
+
+/* As if a client had asked for it here. An offer that gets lost is one that is not heeded. */
+inline on_offer()
+{
+    if
+    :: skip
+    :: !draining[self] && !lapsed[self] && !asked[self] && state[self] != OWNER &&
+       RULE_OFFER_ASKS -> ask_home()
+    :: !RULE_OFFER_ASKS && (NEWER(self, s, e, v) || epoch[self] == e) ->
+        take(self, s, e, v, o);
+        install(NEXT_EPOCH(self))
     fi
 }
 
@@ -321,6 +423,7 @@ inline on_answer(from)
 
 inline on_grant(from)
 {
+    assert(!DECLINES(self) || !asks_to_stay); /* who drains becomes no owner */
     if
     :: asked[self] && asked_home[self] == from && asked_number[self] == number && !outdated[self] &&
        lease[self * N + from] && epoch[self] < e ->
@@ -378,10 +481,17 @@ inline on_stale()
     fi
 }
 
-inline on_message(sender)
+inline on_message()
 {
     if
-    :: kind == REQUEST -> on_request(sender)
+    :: kind == REQUEST || kind == STAYING || kind == REFUSED -> on_request(sender)
+    :: kind == RELAY -> on_relay()
+    :: kind == OFFER -> on_offer()
+    :: kind == REFUSAL ->
+        if
+        :: asked[self] && asked_number[self] == number -> end_asking(); refused[self] = 1
+        :: else -> skip
+        fi
     :: kind == RETRY ->
         if
         :: asked[self] && asked_number[self] == number -> end_asking()
@@ -406,7 +516,7 @@ inline on_message(sender)
 inline receive(from)
 {
     LINK(from, self) ? kind, s, e, v, o, number;
-    on_message(from);
+    on_message();
     kind = 0;
     s = 0;
     e = 0;
@@ -417,35 +527,14 @@ inline receive(from)
 
 /* ---- clients ---- */
 
-#define SERVES(n) (up[n] && state[n] == OWNER && ((LEASED(n) && !lapsed[n]) || !RULE_SERVE_LEASED))
-
 inline client_asks()
 {
     moves_left--;
-    numbers++;
-    asked[self] = 1;
-    outdated[self] = 0;
-    asked_home[self] = HOME(self);
-    asked_number[self] = numbers;
     if
-    :: HOME(self) == self ->
-        if
-        :: requester[self] == NOBODY ->
-            requester[self] = self;
-            request_state[self] = state[self];
-            request_epoch[self] = epoch[self];
-            request_value[self] = value[self];
-            request_number[self] = numbers
-        :: else -> end_asking()
-        fi
-    :: else -> send(HOME(self), REQUEST, numbers)
-    fi
-}
-
-inline client_reads()
-{
-    assert(value[self] >= acked); /* nothing acknowledged is lost, no read goes back */
-    assert(!gone)              /* nothing deleted is read */
+    :: DECLINES(self) -> how = (refused[self] -> REFUSED : STAYING)
+    :: else -> skip
+    fi;
+    ask_home()
 }
 
 inline client_writes()
@@ -577,13 +666,20 @@ inline rejoin()
 proctype node(byte self)
 {
     mtype kind, s;
-    byte e, v, o, number, m;
-    bool newer, whole;
+    byte e, v, o, number, m, sender;
+    mtype how = REQUEST;
+    bool newer, whole, asks_to_stay;
 end: /* nothing is left to do */
     do
-    :: atomic { up[self] && nempty(LINK(0, self)) -> receive(0) }
-    :: atomic { up[self] && nempty(LINK(1, self)) -> receive(1) }
-    :: atomic { up[self] && nempty(LINK(2, self)) -> receive(2) }
+    :: atomic { up[self] && (nempty(LINK(0, self)) || nempty(LINK(1, self)) ||
+                             nempty(LINK(2, self))) ->
+                if
+                :: nempty(LINK(0, self)) -> sender = 0
+                :: nempty(LINK(1, self)) -> sender = 1
+                :: nempty(LINK(2, self)) -> sender = 2
+                fi;
+                receive(sender);
+                sender = 0 }
     :: atomic { up[self] && requester[self] != NOBODY && step[self] == IDLE && HOME(self) == self &&
                 LEASED(self) && !lapsed[self] -> decide() }
     :: atomic { up[self] && !lapsed[self] && moves_left > 0 && !asked[self] && state[self] != OWNER ->
@@ -594,6 +690,12 @@ end: /* nothing is left to do */
                 client_deletes() }
     :: atomic { up[self] && state[self] == OWNER && standins_left > 0 && BACKUPS == 1 &&
                 waiting_write[self] != 0 && SECOND(self) != NOBODY -> ask_standin() }
+    :: atomic { drains_left && up[self] && state[self] == OWNER ->
+                drains_left = 0; draining[self] = 1 }
+    :: atomic { offers_left > 0 && up[self] && DECLINES(self) && state[self] == OWNER ->
+                offers_left--; send(TAKER(self), OFFER, 0) }
+    :: atomic { untrue_left > 0 && up[self] && OTHER(self) != NOBODY && state[self] != NONE ->
+                untrue_left--; send(OTHER(self), OFFER, 0) }
     :: atomic { up[self] && lapsed[self] -> rejoin() }
     :: atomic { crashes_left > 0 && up[self] -> crash() }
     :: atomic { lapses_left > 0 && up[self] && crashes_left == CRASHES -> lapse() }
@@ -616,6 +718,7 @@ init
             up[i] = 1;
             requester[i] = NOBODY;
             request_state[i] = NONE;
+            request_kind[i] = REQUEST;
             step[i] = IDLE;
             i++
         :: else -> break
@@ -632,6 +735,9 @@ init
         lapses_left = LAPSES;
         crashes_left = CRASHES;
         standins_left = STANDINS;
+        drains_left = DRAINS;
+        offers_left = OFFERS;
+        untrue_left = UNTRUE;
         sure[0] = 1; /* the first of the rank has been the home from the start */
         state[2] = OWNER; epoch[2] = GRANTERS; value[2] = 1; owner[2] = 2;
         state[0] = BACKUP; epoch[0] = GRANTERS; value[0] = 1; owner[0] = 2;
