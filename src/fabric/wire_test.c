@@ -87,7 +87,7 @@ static void bad_frames_are_told_apart(void **state)
     assert_int_equal(verdict_of("\0\0\0\1\0", 5), HF_WIRE_UNKNOWN);
     assert_int_equal(verdict_of("\0\0\0\2\3\x20", 6), HF_WIRE_RANGE);     /* BYE, status 32 */
     assert_int_equal(verdict_of("\0\0\0\3\3\1\0", 7), HF_WIRE_LEFT_OVER); /* BYE and a byte */
-    static const char pull[] = "\0\0\0\x0b\x21\0\0\0\0\0\0\0\0\4\1"; /* id of 1025 */
+    static const char pull[] = "\0\0\0\x0b\x21\0\0\0\0\0\0\0\0\4\1";      /* id of 1025 */
     assert_int_equal(verdict_of(pull, sizeof(pull) - 1), HF_WIRE_RANGE);
 }
 

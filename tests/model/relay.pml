@@ -12,8 +12,8 @@
 #ifndef LINKS /* how often the link between A and H ends */
 #define LINKS 2
 #endif
-/* Before the client comes round by another way H knows of the end, too, and what it sent on has
- * arrived. */
+/* There is no clock here. The client is told that nothing is known of its write when it is not done
+ * any more: H knows of the end, too, and what it sent on has arrived. */
 #ifndef SETTLES
 #define SETTLES 1
 #endif

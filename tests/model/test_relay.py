@@ -15,6 +15,6 @@ def test_a_rule_left_out_is_found(rule, tmp_path):
     is_found("relay.pml", tmp_path, **{rule: 0})
 
 
-def test_what_is_still_under_way_is_done_all_the_same(tmp_path):
-    """No rule forbids it: what the home sent on, or decides before it knows of the end, too."""
+def test_what_time_forbids_is_found_without_it(tmp_path):
+    """What the home sent on, or decides before it knows of the end, is done behind the answer."""
     is_found("relay.pml", tmp_path, SETTLES=0)
