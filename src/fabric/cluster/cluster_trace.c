@@ -25,10 +25,10 @@ static void print_message(const struct hf_cluster *cluster, unsigned from, unsig
            hf_wire_name(m->type), (int)m->id.size, m->id.bytes);
     if (m->type == HF_WIRE_REPLICATE)
         printf(" %s base %x.%u", kinds[m->kind], m->base.epoch, m->base.sequence);
-    printf(" %c %x.%u/%x of %u number %llu flags %x status %u view %llx size %zu\n",
+    printf(" %c %x.%u/%x of %u number %llu flags %x status %u view %llx left %llu size %zu\n",
            "-OBPT"[m->state], m -> version.epoch, m->version.sequence, m->version.birth, m->node,
            (unsigned long long)m->number, m->flags, m->status, (unsigned long long)m->view % 4096,
-           m->bytes.size);
+           (unsigned long long)m->remaining_ms, m->bytes.size);
 }
 
 void hf_cluster_trace_bytes(const struct hf_cluster *cluster, unsigned from, unsigned to,
