@@ -40,7 +40,8 @@ static void start_transfer(struct hf_fabric *f, struct hf_activity *activity,
     struct hf_wire_message m = {.type = HF_WIRE_TRANSFER, .id = hf_activity_id(activity)};
     m.number = activity->number = ++f->number;
     m.node = (uint16_t)to;
-    m.version = record->state == HF_RECORD_POINTER ? (struct hf_version){0} : record->version;
+    bool wanted = record->state == HF_RECORD_POINTER || hf_record_passing(f, record);
+    m.version = wanted ? (struct hf_version){0} : record->version;
     memset(activity->waiting, 0, sizeof(activity->waiting));
     activity->waiting[record->owner / 64] |= 1ull << record->owner % 64;
     activity->step = HF_HOME_TRANSFERRING;

@@ -306,6 +306,12 @@ struct hf_version hf_record_version(const struct hf_fabric_record *record);
 /* OWNER of the present generation, whatever its lease. */
 bool hf_record_owned(const struct hf_fabric *f, const struct hf_fabric_record *record);
 bool hf_record_has_value(const struct hf_fabric_record *record);
+/* Copies know of a deadline as well as the wire let them: what is about to end here need not be
+ * about to end at its owner, who is to be asked for it. */
+bool hf_record_passing(const struct hf_fabric *f, const struct hf_fabric_record *record);
+/* It is, and one that is to live for `remaining_ms`, 0 = for ever, lives longer. */
+bool hf_record_outlived(const struct hf_fabric *f, const struct hf_fabric_record *record,
+                        uint64_t remaining_ms);
 uint64_t hf_record_remaining(const struct hf_fabric *f, const struct hf_fabric_record *record);
 uint64_t hf_record_deadline(const struct hf_fabric *f, uint64_t remaining_ms);
 /* Fills state, node, version, remaining and, when wanted, the image as bytes. */

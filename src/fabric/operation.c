@@ -29,14 +29,6 @@ void hf_operation_keep(struct hf_fabric *f, struct hf_fabric_op *op)
         f->host.keep(f->host.user, op);
 }
 
-/* Copies know of a deadline as well as the wire let them: what is about to end here need not be
- * about to end at the owner, so its copy is asked for. */
-static bool is_passing(const struct hf_fabric *f, const struct hf_fabric_record *record)
-{
-    return hf_record_has_value(record) && !hf_record_owned(f, record) && record->deadline_ms != 0 &&
-           record->deadline_ms <= f->now_ms + HF_DEADLINE_SLACK_MS;
-}
-
 static void ask_home(struct hf_fabric *f, struct hf_activity *activity, struct hf_fabric_op *op)
 {
     int home = hf_membership_home(f, activity->hash);
@@ -52,7 +44,7 @@ static void ask_home(struct hf_fabric *f, struct hf_activity *activity, struct h
     if (op->request.size == 0 && !op->takes && f->host.encode != NULL)
         op->request = f->host.encode(f->host.user, op);
     hf_record_describe(f, record, false, &m);
-    m.state = is_passing(f, record) ? HF_RECORD_POINTER : m.state;
+    m.state = hf_record_passing(f, record) ? HF_RECORD_POINTER : m.state;
     m.number = activity->asked_number = ++f->number;
     m.flags = op->flags;
     if (f->status == HF_PEER_LEAVING || (!op->takes && hf_offer_declines(f)))
@@ -214,17 +206,25 @@ void hf_operation_outdated(struct hf_fabric *f, struct hf_activity *activity, un
     activity->retry_ms = f->now_ms + HF_FABRIC_RETRY_MS;
 }
 
+/* What we hold stays, unless that is older than what is granted, or would end before it. */
+static bool keeps_own(const struct hf_fabric *f, const struct hf_fabric_record *record,
+                      const struct hf_wire_message *m)
+{
+    int order = hf_version_compare((enum hf_record_state)hf_record_state(record), record->version,
+                                   HF_RECORD_BACKUP, m->base);
+    return hf_record_has_value(record) &&
+           (order > 0 || (order == 0 && !hf_record_outlived(f, record, m->remaining_ms)));
+}
+
 static bool take_granted(struct hf_fabric *f, struct hf_fabric_record *record,
                          const struct hf_wire_message *m)
 {
-    bool newer = hf_version_compare((enum hf_record_state)hf_record_state(record), record->version,
-                                    HF_RECORD_BACKUP, m->base) > 0;
     if (m->state == HF_RECORD_POINTER) { /* there is none: an empty one begins */
         f->store.clear(f->store.user, record);
         record->deadline_ms = 0;
         return true;
     }
-    if (m->state == HF_RECORD_NONE || (hf_record_has_value(record) && newer))
+    if (m->state == HF_RECORD_NONE || keeps_own(f, record, m))
         return hf_record_has_value(record);
     hf_record_forget_epoch(f, hf_rank_hash(m->id), record->version.epoch);
     record->deadline_ms = hf_record_deadline(f, m->remaining_ms);

@@ -125,18 +125,32 @@ bool hf_record_loses(const struct hf_fabric_record *mine, const struct hf_wire_m
                               (enum hf_record_state)m->state, m->version) < 0;
 }
 
+bool hf_record_passing(const struct hf_fabric *f, const struct hf_fabric_record *record)
+{
+    return hf_record_has_value(record) && !hf_record_owned(f, record) && record->deadline_ms != 0 &&
+           record->deadline_ms <= f->now_ms + HF_DEADLINE_SLACK_MS;
+}
+
+bool hf_record_outlived(const struct hf_fabric *f, const struct hf_fabric_record *record,
+                        uint64_t remaining_ms)
+{
+    uint64_t deadline_ms = hf_record_deadline(f, remaining_ms);
+    return hf_record_passing(f, record) && (deadline_ms == 0 || deadline_ms > record->deadline_ms);
+}
+
 /* A pointer replaces no copy: the copy may be the last there is. */
-static bool worth_taking(const struct hf_fabric_record *mine, const struct hf_wire_message *m,
-                         bool with_value)
+static bool worth_taking(const struct hf_fabric *f, const struct hf_fabric_record *mine,
+                         const struct hf_wire_message *m, bool with_value)
 {
     if (m->state == HF_RECORD_NONE)
         return false;
     if (!with_value && m->state != HF_RECORD_TOMB && hf_record_state(mine) != HF_RECORD_NONE &&
         hf_record_state(mine) != HF_RECORD_POINTER)
         return false;
-    if (with_value && hf_record_state(mine) == HF_RECORD_POINTER &&
-        hf_version_equal(mine->version, m->version))
-        return true; /* the value to what we knew of */
+    bool wanted =
+        hf_record_state(mine) == HF_RECORD_POINTER || hf_record_outlived(f, mine, m->remaining_ms);
+    if (with_value && wanted && hf_version_equal(mine->version, m->version))
+        return true; /* the value to what we knew of, or its life */
     return hf_record_loses(mine, m);
 }
 
@@ -155,7 +169,7 @@ bool hf_record_take(struct hf_fabric *f, struct hf_slice id, uint64_t hash,
                     const struct hf_wire_message *m, bool with_value)
 {
     struct hf_fabric_record *record = hf_record_find(f, id, hash);
-    if (!worth_taking(record, m, with_value) || m->node >= f->rank->count ||
+    if (!worth_taking(f, record, m, with_value) || m->node >= f->rank->count ||
         (record == NULL && hf_ended_covers(f, hash, m)))
         return false;
     record = hf_record_ensure(f, id, hash);
