@@ -213,6 +213,25 @@ static void who_is_asked_tells_again(void **state)
     assert_int_equal(said(fabric, PEER, HF_WIRE_DIGEST), 1);
 }
 
+/* It would take what it was not told of for what there is not. */
+static void who_owes_something_agrees_when_it_has_told_it(void **state)
+{
+    struct hf_wire_message ask = {.type = HF_WIRE_READY_ASK, .incarnation = 1};
+    char bytes[256];
+    size_t used;
+    hear(PEER, true);
+    hf_sync_owe(fabric, PEER);
+    size_t size = hf_wire_encode(&ask, bytes, sizeof(bytes));
+    assert_true(hf_fabric_receive(fabric, PEER, hf_slice(bytes, size), now_ms, &used));
+    tick();
+    assert_int_equal(said(fabric, PEER, HF_WIRE_READY_YES), 0);
+    fabric->peers[PEER].sync.owes = fabric->peers[PEER].sync.settles = false; /* told */
+    tick();
+    assert_int_equal(said(fabric, PEER, HF_WIRE_READY_YES), 1);
+    tick();
+    assert_int_equal(said(fabric, PEER, HF_WIRE_READY_YES), 0);
+}
+
 int main(void)
 {
 #define MEMBERSHIP_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -224,6 +243,7 @@ int main(void)
         MEMBERSHIP_TEST(changes_that_do_not_end_do_not_keep_it_from_comparing),
         MEMBERSHIP_TEST(who_joins_is_told_again_and_does_not_begin_anew),
         MEMBERSHIP_TEST(who_is_asked_tells_again),
+        MEMBERSHIP_TEST(who_owes_something_agrees_when_it_has_told_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

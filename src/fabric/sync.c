@@ -129,7 +129,7 @@ static void tell(struct hf_fabric *f, unsigned peer)
         s->whole_ms = 0;
         s->wanted = s->whole = true;
     }
-    bool stuck = s->step != HF_SYNC_IDLE && f->now_ms - s->progress_ms > HF_FABRIC_SYNC_RETRY_MS;
+    bool stuck = s->step != HF_SYNC_IDLE && f->now_ms > s->progress_ms + HF_FABRIC_SYNC_RETRY_MS;
     bool starts = s->wanted && (s->step == HF_SYNC_IDLE || s->view != f->view);
     if ((stuck || starts) && quiet(f))
         begin(f, peer);
@@ -232,7 +232,8 @@ static void go_on(struct hf_fabric *f, unsigned peer)
     struct hf_sync *s = &f->peers[peer].sync;
     struct hf_wire_message more = {
         .type = HF_WIRE_DIFFERENT, .view = s->their_view, .number = s->their_number};
-    if (s->pulls > (s->last_list ? 0 : HF_FABRIC_PULLS_LEFT) || s->asked_more)
+    bool waits = s->pulls > (s->last_list ? 0 : HF_FABRIC_PULLS_LEFT) || s->asked_more;
+    if (waits || s->their_view == 0)
         return;
     if (s->last_list) {
         s->done_view = s->their_view;
@@ -271,7 +272,10 @@ static void fetch(struct hf_fabric *f, unsigned peer, const struct hf_wire_entry
     if (hf_queue_send(f, peer, &pull)) {
         s->pulls++;
         f->counts.pulled++;
+        return;
     }
+    hf_sync_doubt(f, peer); /* without it this telling is not whole */
+    hf_sync_ask(f, peer);
 }
 
 /* A copy of what is no more. */
@@ -358,6 +362,14 @@ bool hf_sync_versions(struct hf_fabric *f, unsigned peer, const struct hf_wire_m
     return !bad;
 }
 
+/* The peer asks for more when it has what it asked for: that is not stuck which is on its way. */
+static void travel(struct hf_fabric *f, unsigned peer)
+{
+    struct hf_peer *p = &f->peers[peer];
+    uint64_t there_ms = f->now_ms + hf_queue_size(&p->queue) / HF_FABRIC_BYTES_A_MS;
+    p->sync.progress_ms = there_ms > p->sync.progress_ms ? there_ms : p->sync.progress_ms;
+}
+
 void hf_sync_pull(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
 {
     struct hf_fabric_record *record = hf_record_find(f, m->id, hf_rank_hash(m->id));
@@ -367,6 +379,7 @@ void hf_sync_pull(struct hf_fabric *f, unsigned peer, const struct hf_wire_messa
     if (hf_record_has_value(record))
         answer.flags |= HF_ANSWER_VALUE;
     hf_queue_send(f, peer, &answer);
+    travel(f, peer);
 }
 
 void hf_sync_pulled(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)

@@ -305,6 +305,64 @@ static void changes_count_for_who_was_told_before(void **state)
     assert_true(sync->done_view == 71);
 }
 
+/* What is left of an earlier telling under the same view. */
+static void an_answer_counts_for_its_own_telling(void **state)
+{
+    struct hf_sync *sync = &fabric->peers[PEER].sync;
+    forget();
+    while (told.digests == 0)
+        pass(1, NODES);
+    uint64_t first = told.number;
+    sync->wanted = sync->whole = true;
+    sync->step = HF_SYNC_IDLE;
+    while (told.digests < 2)
+        pass(1, NODES);
+    assert_true(told.number != first);
+    told.number = first;
+    differ();
+    assert_int_equal(sync->step, HF_SYNC_ASKED);
+    told.number = sync->number;
+    differ();
+    listen();
+    assert_int_equal(told.lists, 1);
+}
+
+static void what_was_under_way_when_a_promise_ended_counts_for_nothing(void **state)
+{
+    struct hf_wire_message digest = {.type = HF_WIRE_DIGEST, .view = 70, .number = 5};
+    struct hf_wire_message list = {
+        .type = HF_WIRE_VERSIONS, .view = 70, .number = 5, .flags = HF_SYNC_LAST};
+    struct hf_sync *sync = &fabric->peers[PEER].sync;
+    pass(1, NODES);
+    receive(PEER, &digest);
+    hf_sync_doubt(fabric, PEER);
+    receive(PEER, &list);
+    assert_true(sync->done_view == 0);
+    receive(PEER, &digest);
+    receive(PEER, &list);
+    assert_true(sync->done_view == 70);
+}
+
+/* The value of a record comes with the number of the telling that it was asked for in. */
+static void a_value_that_was_asked_for_is_waited_for(void **state)
+{
+    struct hf_sync *sync = &fabric->peers[PEER].sync;
+    struct hf_wire_message m = {.type = HF_WIRE_ANSWER,
+                                .id = hf_slice_text(ids[0]),
+                                .flags = HF_ANSWER_PULLED,
+                                .node = HF_FABRIC_NOBODY};
+    pass(1, NODES);
+    sync->done_view = fabric->view;
+    assert_true(hf_sync_done(fabric, PEER));
+    sync->pulls = 1;
+    m.number = sync->round + 1;
+    receive(PEER, &m);
+    assert_false(hf_sync_done(fabric, PEER));
+    m.number = sync->round;
+    receive(PEER, &m);
+    assert_true(sync->pulls == 0);
+}
+
 int main(void)
 {
 #define SYNC_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -315,6 +373,9 @@ int main(void)
         SYNC_TEST(of_a_node_that_begins_to_join_others_are_told_no_record),
         SYNC_TEST(when_it_is_ready_they_are_told_of_its_own),
         SYNC_TEST(changes_count_for_who_was_told_before),
+        SYNC_TEST(an_answer_counts_for_its_own_telling),
+        SYNC_TEST(what_was_under_way_when_a_promise_ended_counts_for_nothing),
+        SYNC_TEST(a_value_that_was_asked_for_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
