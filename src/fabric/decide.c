@@ -296,7 +296,8 @@ static bool requester_knows_more(struct hf_fabric *f, uint64_t hash,
                                  const struct hf_request *request)
 {
     struct hf_wire_message m = {.state = request->state, .version = request->version};
-    return hf_record_loses(record, &m) && !(record == NULL && hf_ended_covers(f, hash, &m));
+    return hf_record_loses(record, &m) &&
+           !(!hf_record_has_value(record) && hf_ended_covers(f, hash, &m));
 }
 
 /* All that is known anywhere is known here; but not of what the store dropped for room: its owner,

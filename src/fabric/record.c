@@ -170,7 +170,7 @@ bool hf_record_take(struct hf_fabric *f, struct hf_slice id, uint64_t hash,
 {
     struct hf_fabric_record *record = hf_record_find(f, id, hash);
     if (!worth_taking(f, record, m, with_value) || m->node >= f->rank->count ||
-        (record == NULL && hf_ended_covers(f, hash, m)))
+        (!hf_record_has_value(record) && hf_ended_covers(f, hash, m)))
         return false;
     record = hf_record_ensure(f, id, hash);
     if (record == NULL)

@@ -303,7 +303,7 @@ static void consider(struct hf_fabric *f, unsigned peer, const struct hf_wire_en
         f->peers[peer].sync.their_view != f->view || hf_membership_home(f, hash) == (int)f->self ||
         hf_membership_holds(f, hash, entry->node, f->self) || !hf_membership_alive(f, entry->node);
     bool newer = hf_record_loses(record, &m);
-    if (record == NULL && hf_ended_covers(f, hash, &m))
+    if (!hf_record_has_value(record) && hf_ended_covers(f, hash, &m))
         return end_there(f, peer, entry);
     if (value && wanted && (newer || (same && record->state == HF_RECORD_POINTER)))
         return fetch(f, peer, entry);
