@@ -11,7 +11,7 @@
  * it, as far as both can be known: a touch that moves it by less than TOUCH_MS is told to nobody,
  * and what is under way for long arrives with a deadline that is as much later. */
 
-enum { TOUCH_MS = HF_DEADLINE_SLACK_MS, HOPS = 3, STALL_MEMORY_MS = 40 * 1000 };
+enum { TOUCH_MS = HF_DEADLINE_SLACK_MS, HOPS = 6, STALL_MEMORY_MS = 40 * 1000 };
 
 void hf_cluster_wrong(struct hf_cluster *cluster, const char *format, ...)
 {
