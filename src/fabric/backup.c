@@ -44,10 +44,10 @@ static void whole(struct hf_fabric *f, unsigned peer, const struct hf_wire_messa
         handed(f, m->id, hash);
 }
 
-static void apply(struct hf_fabric *f, struct hf_fabric_record *record,
+static void apply(struct hf_fabric *f, struct hf_fabric_record *record, uint64_t hash,
                   const struct hf_wire_message *m)
 {
-    hf_record_given_up(f, record, hf_rank_hash(m->id));
+    hf_record_given_up(f, record, hash);
     record->version = m->version;
     record->owner = m->node;
     record->state = HF_RECORD_BACKUP;
@@ -57,17 +57,18 @@ static void apply(struct hf_fabric *f, struct hf_fabric_record *record,
 
 static void change(struct hf_fabric *f, unsigned peer, const struct hf_wire_message *m)
 {
-    struct hf_fabric_record *record = hf_record_find(f, m->id, hf_rank_hash(m->id));
+    uint64_t hash = hf_rank_hash(m->id);
+    struct hf_fabric_record *record = hf_record_find(f, m->id, hash);
     if (record != NULL && hf_version_equal(record->version, m->version) &&
         hf_record_has_value(record))
         return;
     if (record != NULL && !hf_record_loses(record, m))
         return nack(f, peer, m, HF_NACK_STALE);
     if (!hf_record_has_value(record) || !hf_version_equal(record->version, m->base)) {
-        hf_record_forget_epoch(f, hf_rank_hash(m->id), m->version.epoch); /* it was granted */
+        hf_record_forget_epoch(f, hash, m->version.epoch); /* it was granted */
         return nack(f, peer, m, 0);
     }
-    apply(f, record, m);
+    apply(f, record, hash, m);
     if (m->bytes.size > 0 && !f->store.change(f->store.user, record, m->bytes)) {
         hf_record_remove(f, record);
         nack(f, peer, m, 0);
@@ -121,7 +122,7 @@ static void noted(struct hf_fabric *f, const struct hf_wire_message *m)
     if (m->node >= f->rank->count || m->node == f->self)
         return;
     if (hf_record_has_value(record) && hf_version_equal(record->version, m->base))
-        return apply(f, record, m);
+        return apply(f, record, hash, m);
     if (record != NULL && !hf_record_loses(record, m))
         return;
     record = hf_record_ensure(f, m->id, hash);
@@ -129,7 +130,7 @@ static void noted(struct hf_fabric *f, const struct hf_wire_message *m)
         return;
     hf_record_forget_epoch(f, hash, record->version.epoch);
     f->store.clear(f->store.user, record);
-    apply(f, record, m);
+    apply(f, record, hash, m);
     record->state = HF_RECORD_POINTER;
 }
 

@@ -52,8 +52,7 @@ void hf_evicted_tick(struct hf_fabric *f)
     if (evicted->asks && all_told(f)) {
         evicted->asks = false;
         memset(evicted->asked, 0, sizeof(evicted->asked));
-        f->adopting = true;
-        f->adopt_cursor = 0;
+        hf_upkeep_seek(f);
     }
     if ((evicted->some || evicted->asks) && f->status == HF_PEER_READY &&
         f->now_ms - evicted->last_ms >= HF_FABRIC_EVICTED_MS)

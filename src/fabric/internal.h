@@ -565,5 +565,7 @@ void hf_survey_leave(struct hf_sync *sync);
 
 /* upkeep.c */
 void hf_upkeep_sweep(struct hf_fabric *f);
+/* Something nobody owns may be found: all is looked through anew. */
+void hf_upkeep_seek(struct hf_fabric *f);
 void hf_upkeep_adopt(struct hf_fabric *f);
 void hf_upkeep_hand_over(struct hf_fabric *f);

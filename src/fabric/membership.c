@@ -280,8 +280,7 @@ void hf_membership_settle(struct hf_fabric *f)
     while (f->changed) {
         f->changed = false;
         f->beats = true;
-        f->adopting = true;
-        f->adopt_cursor = 0;
+        hf_upkeep_seek(f);
         hf_sync_changed(f);
         hf_home_reconsider(f);
         hf_copies_resend(f);

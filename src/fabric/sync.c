@@ -181,11 +181,16 @@ void hf_sync_digest(struct hf_fabric *f, unsigned peer, const struct hf_wire_mes
         hf_sync_compared(f, peer);
 }
 
+static struct hf_wire_message answer_to_telling(const struct hf_sync *s)
+{
+    return (struct hf_wire_message){
+        .type = HF_WIRE_DIFFERENT, .view = s->their_view, .number = s->their_number};
+}
+
 void hf_sync_compared(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
-    struct hf_wire_message m = {
-        .type = HF_WIRE_DIFFERENT, .view = s->their_view, .number = s->their_number};
+    struct hf_wire_message m = answer_to_telling(s);
     uint8_t different[HF_FABRIC_BUCKETS / 8] = {0};
     for (unsigned i = 0; i < HF_FABRIC_BUCKETS; i++)
         if (s->sums[i] != s->theirs[i])
@@ -198,8 +203,7 @@ void hf_sync_compared(struct hf_fabric *f, unsigned peer)
 static void say_busy(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
-    struct hf_wire_message m = {
-        .type = HF_WIRE_DIFFERENT, .view = s->their_view, .number = s->their_number};
+    struct hf_wire_message m = answer_to_telling(s);
     if (!s->comparing || f->now_ms - s->busy_ms < HF_FABRIC_SYNC_BUSY_MS)
         return;
     s->busy_ms = f->now_ms;
@@ -230,8 +234,7 @@ void hf_sync_different(struct hf_fabric *f, unsigned peer, const struct hf_wire_
 static void go_on(struct hf_fabric *f, unsigned peer)
 {
     struct hf_sync *s = &f->peers[peer].sync;
-    struct hf_wire_message more = {
-        .type = HF_WIRE_DIFFERENT, .view = s->their_view, .number = s->their_number};
+    struct hf_wire_message more = answer_to_telling(s);
     bool waits = s->pulls > (s->last_list ? 0 : HF_FABRIC_PULLS_LEFT) || s->asked_more;
     if (waits || s->their_view == 0)
         return;
@@ -480,7 +483,6 @@ void hf_sync_unlinked(struct hf_fabric *f, unsigned peer)
     struct hf_sync *s = &f->peers[peer].sync;
     s->wanted = true;
     s->step = HF_SYNC_IDLE;
-    s->comparing = false;
     hf_survey_leave(s);
     s->base = 0;
     s->owes = s->settles = false; /* the whole is to be told anyway */

@@ -130,6 +130,12 @@ static bool enough(const struct hf_fabric *f, unsigned copied, unsigned copied_m
     return copied >= copied_max || (copied >= HF_FABRIC_ADOPTED_MIN && hf_queue_crowded(f));
 }
 
+void hf_upkeep_seek(struct hf_fabric *f)
+{
+    f->adopting = true;
+    f->adopt_cursor = 0;
+}
+
 /* Once every live node has told what it holds: what nobody owns becomes its home's. */
 void hf_upkeep_adopt(struct hf_fabric *f)
 {
