@@ -13,7 +13,9 @@
 
 #include <cmocka.h>
 
-enum { TEXT_MAX = 4096, SCHEMAS_MAX = 64, ROWS = 32 };
+#include "config/schema_testing.h"
+
+enum { TEXT_MAX = 4096, ROWS = 32 };
 
 /* A file with a place, `@`, for one key of the mapping `path`. */
 #define SERVER "{name: app1, address: \"127.0.0.1:3001\", agent: \"127.0.0.1:7401\"}"
@@ -279,23 +281,6 @@ static void compare(const struct hf_schema *schema, const struct hf_key *key, st
     found->seen += seen;
 }
 
-static const struct hf_schema *schemas[SCHEMAS_MAX];
-static unsigned schema_count;
-
-static void collect(const struct hf_schema *schema)
-{
-    for (unsigned i = 0; i < schema_count; i++) {
-        if (schemas[i] == schema)
-            return;
-    }
-    assert_true(schema_count < SCHEMAS_MAX);
-    schemas[schema_count++] = schema;
-    for (unsigned i = 0; i < schema->key_count; i++) {
-        if (schema->keys[i].schema != NULL)
-            collect(schema->keys[i].schema);
-    }
-}
-
 /* A default that is told in words, as "the host name", can be written by nobody; nor can an empty
  * list of a key that wants entries when it is there. */
 static bool is_written(const struct hf_key *key)
@@ -310,9 +295,7 @@ static void an_absent_key_is_its_default(void **state)
 {
     (void)state;
     struct found found = {0};
-    collect(&hf_schema_proxy);
-    collect(&hf_schema_agent);
-    collect(&hf_schema_scenario);
+    hf_schema_collect_all();
     for (unsigned i = 0; i < schema_count; i++) {
         for (unsigned k = 0; !is_ahead(schemas[i]->path) && k < schemas[i]->key_count; k++) {
             if (is_written(&schemas[i]->keys[k]))
